@@ -1,0 +1,42 @@
+# Real ARC tasks in, a comparison of phases out. `snakemake -n` shows what would run and why.
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/tokens.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/compare.smk"
+include: "workflow/rules/figures.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        phase_outputs(PARAMS.names),
+        control_outputs(),
+        expand(rules.compare_phases.output, scale=SCALE),
+        expand(FIGURES, scale=SCALE),
+        rules.report_headline.output,
+    localrule: True
+    message:
+        f"All of scale {SCALE} is up to date"
+
+
+# `snakemake phase2`: everything of that phase, for all seeds.
+for name in PARAMS.names:
+
+    rule:
+        name:
+            name
+        input:
+            phase_outputs([name]),
+        localrule: True
+        message:
+            f"All of {name} at scale {SCALE} is up to date"

@@ -1,0 +1,121 @@
+"""Frozen encoders as evaluation sees them: tokens in, embeddings out.
+
+Shapes: M frames, B sequences, F context frames, D dimensions, K codes.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from arcjepa.config import Phase, Sequence, TokenSettings
+from arcjepa.errors import UserError
+from arcjepa.jepa import JEPA
+from arcjepa.tokens import Tokens
+from arcjepa.views import DeviceTokens, View, gather
+
+CHUNK = 1024
+
+
+@dataclass(frozen=True, eq=False)
+class Embedding:
+    """Embeddings of M frames."""
+
+    frame: np.ndarray
+    """(M, W) float32, pooled, before the projector."""
+    projected: np.ndarray
+    """(M, D) float32."""
+
+
+class Embedder(Protocol):
+    """Anything that turns frames into vectors and predicts a target's vector: trained, untrained or hand-made."""
+
+    sequence: Sequence
+    """Framing and window of its predictor."""
+
+    def embed(self, tokens: Tokens, frames: np.ndarray | None = None, view: View | None = None) -> Embedding:
+        """Embed the given frames (all by default), each under its view."""
+        ...
+
+    def predict(self, projected: np.ndarray) -> np.ndarray:
+        """(B, F, D) context embeddings to (B, D) predictions."""
+        ...
+
+    def code_counts(self, tokens: Tokens, frames: np.ndarray | None = None) -> np.ndarray | None:
+        """(K,) assignments per code over object tokens; None without a codebook."""
+        ...
+
+
+class FrozenEncoder:
+    """A JEPA in evaluation mode, on one device."""
+
+    def __init__(self, jepa: JEPA, phase: Phase, device: str = "cpu") -> None:
+        self.jepa, self.sequence, self.device = jepa.to(device).eval(), phase.sequence, device
+
+    @torch.no_grad()
+    def embed(self, tokens: Tokens, frames: np.ndarray | None = None, view: View | None = None) -> Embedding:
+        """Embed frames in chunks; deterministic."""
+        held = DeviceTokens.from_numpy(tokens, self.device)
+        rows = torch.arange(len(tokens)) if frames is None else torch.as_tensor(frames)
+        parts = []
+        for start in range(0, len(rows), CHUNK):
+            chunk = slice(start, start + CHUNK)
+            turned = None if view is None else View(view.d8[chunk], view.colours[chunk], view.shift[chunk])
+            made = self.jepa.encoder(gather(held, rows[chunk].to(self.device), turned))
+            parts.append((made.frame.float().cpu(), made.projected.cpu()))
+        return Embedding(*(torch.cat(part).numpy() for part in zip(*parts, strict=True)))
+
+    @torch.no_grad()
+    def predict(self, projected: np.ndarray) -> np.ndarray:
+        """(B, F, D) to (B, D)."""
+        context = torch.as_tensor(projected, dtype=torch.float32)
+        chunks = [self.jepa.predictor(part.to(self.device)).float().cpu() for part in context.split(8 * CHUNK)]
+        return torch.cat(chunks).numpy()
+
+    @torch.no_grad()
+    def code_counts(self, tokens: Tokens, frames: np.ndarray | None = None) -> np.ndarray | None:
+        """Assignments per code over the object tokens of the frames."""
+        codes = self.jepa.encoder.quantizer.codes
+        if not codes:
+            return None
+        held = DeviceTokens.from_numpy(tokens, self.device)
+        rows = torch.arange(len(tokens)) if frames is None else torch.as_tensor(frames)
+        counts = torch.zeros(codes, dtype=torch.int64)
+        for chunk in rows.split(CHUNK):
+            used = self.jepa.encoder(gather(held, chunk.to(self.device), None)).quantized.codes.cpu()
+            counts += torch.bincount(used[used >= 0], minlength=codes)
+        return counts.numpy()
+
+
+def untrained_encoder(phase: Phase, seed: int, device: str = "cpu") -> FrozenEncoder:
+    """The control: a phase's architecture with the weights that training starts from."""
+    torch.manual_seed(seed)
+    return FrozenEncoder(JEPA(phase), phase, device)
+
+
+def save_encoder(path: Path, jepa: JEPA, phase: Phase, tokens: TokenSettings) -> None:
+    """Encoder and predictor, without a teacher, with the settings that rebuild them in the metadata."""
+    weights = {name: value.contiguous().cpu() for name, value in jepa.state_dict().items() if "teacher." not in name}
+    settings = {"phase": phase.model_dump_json(), "tokens": tokens.model_dump_json()}
+    save_file(weights, path, metadata=settings)
+
+
+def load_encoder(path: Path, device: str = "cpu") -> FrozenEncoder:
+    """What `save_encoder` wrote. Errors: UserError naming the file where it is missing or damaged."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            phase = Phase.model_validate(json.loads(file.metadata()["phase"]))
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (FileNotFoundError, SafetensorError, KeyError) as error:
+        raise UserError(f"{path}: is no encoder of ours: {error}; train it again") from None
+    jepa = JEPA(phase)
+    missing, unexpected = jepa.load_state_dict(weights, strict=False)
+    lost = [name for name in missing if "teacher." not in name]
+    if lost or unexpected:
+        raise UserError(f"{path}: does not fit its settings: missing {lost[:3]}, unexpected {unexpected[:3]}")
+    return FrozenEncoder(jepa, phase, device)

@@ -1,0 +1,225 @@
+"""Everything that is measured on one frozen encoder, in one table: the same code for every phase and control."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from arcjepa.candidates import KINDS
+from arcjepa.config import Evaluation
+from arcjepa.embeddings import Embedder
+from arcjepa.examples import Examples, choose_examples, save_examples
+from arcjepa.files import write_atomic
+from arcjepa.geometry import (
+    GROUPS,
+    Scalar,
+    code_perplexity,
+    code_usage,
+    describe,
+    epps_pulley_at_fixed_size,
+    summed_scalar,
+)
+from arcjepa.pool import draw_pool
+from arcjepa.probes import Samples, probe, sample_pairs
+from arcjepa.ranking import TestSet, rank_candidates
+from arcjepa.retrieval import Retrieval, retrieve_augmented, retrieve_rearc
+from arcjepa.tokens import Tokens
+from arcjepa.yardstick import HeldOut, Sample, Yardstick, training_samples
+
+COLUMNS = ("measure", "set", "task", "total", "weight", "value", "error")
+MAP_FRAMES = 2000
+CODE_FRAMES = 2048
+YARDSTICKS = {"readout_nce": slice(None), "query_only_nce": slice(-1, None)}
+"""Frames of the read-out's context that each is fitted on."""
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluationData:
+    """Tokens of everything that an encoder is measured on."""
+
+    training: Tokens
+    """Real training tasks."""
+    synthetic: Tokens
+    """Synthetic training tasks, or a shard of them."""
+    validation: Tokens
+    heldout: Tokens
+    rearc: Tokens
+    tests: Mapping[str, TestSet]
+    """Test sets by name; the examples are from the first."""
+
+    @property
+    def scoreable(self) -> frozenset[str]:
+        """RE-ARC tasks whose original was not trained on: those of the validation split, or outside the pool."""
+        # A task of the user's that trains has the id "<name>/<id>".
+        trained = {task.rsplit("/")[-1] for task in self.training.task_ids}
+        return frozenset(self.rearc.task_ids) - trained
+
+
+@dataclass
+class Scores:
+    """What was measured: `rows` are sums per task (or scalars) in the columns COLUMNS, `record` the choices made."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    record: dict[str, Any] = field(default_factory=dict)
+    examples: Examples = field(default_factory=lambda: Examples([], np.zeros((0, 0)), ()))
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """Long format: a mean over tasks is sum(total) / sum(weight); a scalar has value and error, and no task."""
+        return pd.DataFrame(self.rows, columns=list(COLUMNS))
+
+    def add_means(
+        self, measure: str, part: str, ids: Sequence[str], tasks: np.ndarray, values: Sequence[np.ndarray]
+    ) -> None:
+        """Sums per task of totals, and of weights if given (1 each otherwise). `tasks` (n,): indices into `ids`."""
+        totals, weights = values if len(values) == 2 else (values[0], np.ones(len(tasks)))
+        sums = [np.bincount(tasks, x, minlength=len(ids)) for x in (totals, weights)]
+        self.rows += [
+            {"measure": measure, "set": part, "task": ids[t], "total": sums[0][t], "weight": sums[1][t]}
+            for t in np.unique(tasks)
+        ]
+
+    def add_scalar(self, measure: str, part: str, scalar: Scalar) -> None:
+        """A value over all tasks, with its standard error."""
+        self.rows.append({"measure": measure, "set": part, "task": "", "value": scalar[0], "error": scalar[1]})
+
+
+def evaluate(embedder: Embedder, data: EvaluationData, settings: Evaluation) -> Scores:
+    """All measures of one encoder; a pure function of its arguments.
+
+    Errors: UserError where the held-out sets are too small for `settings`, or embeddings are not finite.
+    """
+    scores = Scores()
+    held_tokens = {"validation": data.validation, "heldout": data.heldout}
+    pool = draw_pool(held_tokens, settings)
+    scores.record["pool"] = {"size": len(pool), "chance": float(np.log(len(pool))), **pool.composition()}
+    held = HeldOut(embedder, held_tokens, pool, settings.seed)
+    training = training_samples(
+        embedder, [data.training, data.synthetic], settings.readout_sequences, settings.seed
+    )
+    own = held.own_prediction(np.concatenate([sample.target() for sample in training]).mean(axis=0))
+    _add_yardstick(scores, "val_nce", own, held)
+    for measure, frames in YARDSTICKS.items():
+        _add_yardstick(scores, measure, held.readout(training, frames), held)
+    _add_geometry(scores, held)
+    _add_codes(scores, embedder, held)
+    _add_probes(scores, training[-1], held, settings.seed)
+    real = training[0]
+    pairs = np.stack([real.store.frame(real.sequences.target + step) for step in (-1, 0)], axis=1)
+    _add_retrieval(scores, embedder, data, pairs, settings.seed)
+    queries = []
+    for name, test in data.tests.items():
+        queries.append(_add_ranking(scores, embedder, own, name, test))
+    scores.examples = Examples(queries[0] if queries else [], *_map(held, settings.seed))
+    return scores
+
+
+def _add_yardstick(scores: Scores, measure: str, yardstick: Yardstick, held: HeldOut) -> None:
+    first = 0
+    for name, sample in zip(held.sets, held.samples("pool"), strict=True):
+        nats = yardstick.nats[first : first + len(sample.sequences.target)]
+        first += len(nats)
+        scores.add_means(measure, name, sample.store.tokens.task_ids, sample.sequences.task, [nats])
+    scorer = yardstick.scorer
+    scores.record[measure] = {
+        "scorer": scorer.kind,
+        "temperature": scorer.temperature,
+        "calibration_nce": scorer.calibration_nce,
+    } | ({} if yardstick.alpha is None else {"alpha": yardstick.alpha})
+
+
+def _add_geometry(scores: Scores, held: HeldOut) -> None:
+    """Of query and target frames of the pool, projected and (with "_frame") before the projector."""
+    samples = held.samples("pool")
+    tasks = np.concatenate([i * 10**6 + sample.sequences.task for i, sample in enumerate(samples)])
+    for side in ("context", "target"):
+        frames = [s.sequences.context[:, -1] if side == "context" else s.sequences.target for s in samples]
+        stored = list(zip(samples, frames, strict=True))
+        projected = np.concatenate([sample.store.projected(part) for sample, part in stored])
+        pooled = np.concatenate([sample.store.frame(part) for sample, part in stored])
+        for suffix, x in (("", projected), ("_frame", pooled)):
+            for name, scalar in describe(x, tasks).items():
+                scores.add_scalar(f"{name}_{side}{suffix}", "pool", scalar)
+        scores.add_scalar(f"epps_pulley_{side}", "pool", epps_pulley_at_fixed_size(projected))
+
+
+def _add_codes(scores: Scores, embedder: Embedder, held: HeldOut) -> None:
+    """Use of the codebook over target frames of held-out rules; a sample of fixed size, as use grows with it."""
+    sample = held.samples("pool")[-1]
+    frames = sample.sequences.target[:CODE_FRAMES]
+    groups = sample.sequences.task[:CODE_FRAMES] % GROUPS
+    counts = [embedder.code_counts(sample.store.tokens, frames[groups == g]) for g in np.unique(groups)]
+    known = [count for count in counts if count is not None]
+    if known:
+        scores.add_scalar("code_usage", "pool", summed_scalar(code_usage, np.stack(known)))
+        scores.add_scalar("code_perplexity", "pool", summed_scalar(code_perplexity, np.stack(known)))
+
+
+def _add_probes(scores: Scores, training: Sample, held: HeldOut, seed: int) -> None:
+    test = held.samples("pool")[-1]
+    for result in probe(_pairs(training, seed), _pairs(test, seed)):
+        ids = test.store.tokens.task_ids
+        values = [result.total, result.weight]
+        scores.add_means(f"probe_{result.label}_{result.method}", "heldout", ids, result.task, values)
+
+
+def _pairs(sample: Sample, seed: int) -> Samples:
+    """Of the last pairs of these sequences, query and target."""
+    pairs = sample_pairs(sample.sequences.target // 2, seed)
+    return Samples(sample.store.tokens, pairs, sample.store.frame(2 * pairs), sample.store.frame(2 * pairs + 1))
+
+
+def _add_retrieval(
+    scores: Scores, embedder: Embedder, data: EvaluationData, training: np.ndarray, seed: int
+) -> None:
+    found = retrieve_rearc(embedder, data.rearc, training, data.scoreable)
+    _add_retrieved(scores, "retrieval_rearc", "rearc", data.rearc, found["reporting"])
+    _add_retrieved(scores, "retrieval_rearc_selection", "rearc", data.rearc, found["selection"])
+    for name, test in data.tests.items():
+        ranked = np.unique(test.tokens.pair_task[test.candidates.query_pair])
+        pairs = np.flatnonzero(np.isin(test.tokens.pair_task, ranked) & ~test.tokens.pair_is_test)
+        if len(ranked) > 1:
+            augmented = retrieve_augmented(embedder, test.tokens, pairs, training, seed)
+            _add_retrieved(scores, "retrieval_augmented", name, test.tokens, augmented)
+
+
+def _add_retrieved(scores: Scores, measure: str, part: str, tokens: Tokens, found: Retrieval) -> None:
+    for suffix, values in (("", found.hit), ("_map", found.precision), ("_chance", found.chance)):
+        scores.add_means(measure + suffix, part, tokens.task_ids, found.task, [values])
+
+
+def _add_ranking(scores: Scores, embedder: Embedder, own: Yardstick, name: str, test: TestSet) -> list[Any]:
+    """Adds the three kinds, and returns examples."""
+    if not len(test.candidates.query_pair):
+        return []
+    ranking = rank_candidates(embedder, own.scorer, test)
+    tasks = test.tokens.pair_task[test.candidates.query_pair[ranking.query]]
+    for index, kind in enumerate(KINDS):
+        rows = ranking.kind == index
+        measure = f"ranking_{kind.lower()}"
+        values = {"": ranking.top1, "_mrr": ranking.reciprocal, "_chance": 1 / ranking.size}
+        for suffix, value in values.items():
+            scores.add_means(measure + suffix, name, test.tokens.task_ids, tasks[rows], [value[rows]])
+    return choose_examples(test, ranking)
+
+
+def _map(held: HeldOut, seed: int) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Projected targets of held-out rules of one step, and their primitive: the same frames for every encoder."""
+    sample = held.samples("pool")[-1]
+    rules = [sample.store.tokens.rules[task] for task in sample.sequences.task]
+    single = np.flatnonzero([bool(rule) and "|" not in rule for rule in rules])
+    rng = np.random.default_rng(seed)
+    chosen = np.sort(rng.choice(single, min(MAP_FRAMES, len(single)), replace=False))
+    labels = tuple(rules[i].split("(")[0] for i in chosen)
+    return sample.store.projected(sample.sequences.target[chosen]), labels
+
+
+def save_scores(folder: Path, scores: Scores) -> None:
+    """Write scores.csv, evaluation.json (the pool's composition and the choices made) and examples.npz."""
+    write_atomic(folder / "scores.csv", scores.table.to_csv(index=False, float_format="%.9g").encode())
+    write_atomic(folder / "evaluation.json", (json.dumps(scores.record, indent=2) + "\n").encode())
+    save_examples(folder / "examples.npz", scores.examples)

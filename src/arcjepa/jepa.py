@@ -1,0 +1,169 @@
+"""The joint-embedding predictive architecture that all phases share: encoder, quantiser, projector, predictor.
+
+One forward pass: the frames of a batch go in, everything that a loss may look at comes out.
+Shapes: B sequences, F context frames, S object slots, W width, D embedding dimensions.
+"""
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from arcjepa.config import Phase
+from arcjepa.dataset import context_frames
+from arcjepa.encoder import TokenEncoder, boxes_touch, pool, spread
+from arcjepa.predictor import make_predictor
+from arcjepa.quantizer import Quantized, make_quantizer
+from arcjepa.views import TokenBatch
+
+
+class Projector(nn.Module):
+    """Perceptron to the space where frames are compared.
+
+    BatchNorm after the first layer lets SIGReg act from the first step: embeddings start with a variance near
+    0.001, where its gradient vanishes. A final LayerNorm would block it.
+    """
+
+    def __init__(self, width: int, embedding: int) -> None:
+        super().__init__()
+        hidden = 3 * width // 2
+        self.enter, self.norm = nn.Linear(3 * width, hidden, bias=False), nn.BatchNorm1d(hidden)
+        self.leave = nn.Linear(hidden, embedding)
+
+    def forward(self, frame: torch.Tensor) -> torch.Tensor:
+        """(M, 3 W) to (M, D)."""
+        return self.leave(nn.functional.gelu(self.norm(self.enter(frame))))
+
+
+@dataclass
+class FrameEmbeddings:
+    """What the encoder side makes of M frames."""
+
+    frame: torch.Tensor
+    """(M, 3 W) pooled, before the projector."""
+    projected: torch.Tensor
+    """(M, D) float32."""
+    quantized: Quantized
+
+
+class FrameEncoder(nn.Module):
+    """Tokens of a frame to its embedding; the part that is kept after training."""
+
+    def __init__(self, phase: Phase) -> None:
+        super().__init__()
+        self.tokens = TokenEncoder(phase.model)
+        self.quantizer = make_quantizer(phase.model.width, phase.quantizer)
+        self.projector = Projector(phase.model.width, phase.model.embedding)
+
+    def forward(self, batch: TokenBatch, quantizer: nn.Module | None = None) -> FrameEmbeddings:
+        """Embeds M frames; `quantizer` stands in for the encoder's own."""
+        grid, objects = self.tokens(batch)
+        quantized = (quantizer or self.quantizer)(objects, batch.valid.flatten()[batch.slots])
+        frame = pool(grid, quantized.embeddings.to(grid.dtype), batch)
+        return FrameEmbeddings(frame, self.projector(frame).float(), quantized)
+
+
+@dataclass
+class Outputs:
+    """Everything that a loss may look at, for one batch."""
+
+    context: torch.Tensor
+    """(B, F, D) projected."""
+    prediction: torch.Tensor
+    """(B, D)."""
+    target: torch.Tensor
+    """(B, D) projected: by the teacher and detached where there is one, else by the encoder with gradient."""
+    relations: "Relations | None"
+    """Objects and their adjacency, where a loss asks for them."""
+    quantized: Quantized
+    view: torch.Tensor | None
+    """(B, D) projected embedding of a view of the query frame."""
+
+
+@dataclass
+class Relations:
+    """Quantised objects (F + 1, B, S, W), context frames then target, and which pairs (F + 1, B, S, S) are adjacent."""
+
+    objects: torch.Tensor
+    adjacent: torch.Tensor
+
+
+class JEPA(nn.Module):
+    """Encoder and predictor, and the teacher where there is one."""
+
+    def __init__(self, phase: Phase) -> None:
+        super().__init__()
+        self.frames = context_frames(phase.sequence)
+        self.relational = phase.loss.relational.enabled
+        self.encoder = FrameEncoder(phase)
+        self.predictor = make_predictor(phase.model, self.frames)
+        self.teacher = Teacher(self.encoder, phase.loss.teacher.decay) if phase.loss.teacher.enabled else None
+
+    def forward(self, batch: TokenBatch, target: TokenBatch | None, view: bool) -> Outputs:
+        """`batch` holds blocks of B frames: F context frames, then the target unless `target` gives it to the
+        teacher apart, then a view of the query where `view`."""
+        own_target = self.teacher is None
+        blocks = self.frames + own_target + view
+        embedded = self.encoder(batch)
+        projected = embedded.projected.unflatten(0, (blocks, -1))
+        context = projected[: self.frames].transpose(0, 1)
+        seen = [(embedded.quantized.embeddings, batch)]
+        if self.teacher is None:
+            aim = projected[self.frames]
+        else:
+            assert target is not None, "a teacher is given the target apart"
+            taught = self.teacher(target, self.encoder.quantizer)
+            aim = taught.projected
+            seen.append((taught.quantized.embeddings, target))
+        return Outputs(
+            context,
+            self.predictor(context).float(),
+            aim,
+            _relations(seen, self.frames, len(aim)) if self.relational else None,
+            embedded.quantized,
+            projected[-1] if view else None,
+        )
+
+
+class Teacher(nn.Module):
+    """Exponential moving average of an encoder: target_t = decay * target_{t-1} + (1 - decay) * encoder_t."""
+
+    def __init__(self, encoder: FrameEncoder, decay: float) -> None:
+        super().__init__()
+        self.encoder = copy.deepcopy(encoder).requires_grad_(False)
+        # The codebook is the encoder's own: an average of code vectors would be no code.
+        self.encoder.quantizer = nn.Identity()
+        self.decay = decay
+
+    @torch.no_grad()
+    def forward(self, batch: TokenBatch, quantizer: nn.Module) -> FrameEmbeddings:
+        """Embeds target frames with the encoder's codebook, which does not learn from them."""
+        training = quantizer.training
+        quantizer.eval()
+        embedded = self.encoder(batch, quantizer)
+        quantizer.train(training)
+        return embedded
+
+    @torch.no_grad()
+    def update(self, encoder: FrameEncoder) -> None:
+        """One step of the average; BatchNorm statistics are the teacher's own."""
+        theirs = dict(encoder.named_parameters())
+        pairs = [(mine, theirs[name]) for name, mine in self.encoder.named_parameters()]
+        torch._foreach_lerp_([mine for mine, _ in pairs], [their for _, their in pairs], 1 - self.decay)
+
+
+def _relations(seen: list[tuple[torch.Tensor, TokenBatch]], frames: int, size: int) -> Relations:
+    """Of the first frames + 1 blocks of `size` frames: context, then target."""
+    objects = torch.cat([spread(objects, batch) for objects, batch in seen]).unflatten(0, (-1, size))
+    adjacent = torch.cat([_adjacent(batch) for _, batch in seen]).unflatten(0, (-1, size))
+    if len(seen) > 1:  # a view may lie between the context and a teacher's target
+        objects, adjacent = (torch.cat([x[:frames], x[-1:]]) for x in (objects, adjacent))
+    return Relations(objects[: frames + 1], adjacent[: frames + 1])
+
+
+def _adjacent(batch: TokenBatch) -> torch.Tensor:
+    """(M, S, S) bool: distinct objects that touch, or whose boxes do."""
+    pair = batch.valid[:, :, None] & batch.valid[:, None]
+    distinct = ~torch.eye(batch.valid.shape[1], dtype=torch.bool, device=pair.device)
+    return (batch.contact | boxes_touch(batch)) & pair & distinct

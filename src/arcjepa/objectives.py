@@ -1,0 +1,174 @@
+"""The losses: each a term with a raw value and a weight, summed by one objective whatever the phase.
+
+Shapes: B sequences, F context frames, D dimensions, S object slots, Q queue entries.
+"""
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from arcjepa.config import PRIMARY_SIGREG, InfoNCE, Loss, Relational
+from arcjepa.jepa import Outputs, Relations
+from arcjepa.sigreg import sigreg, sigreg_normalised
+
+Terms = dict[str, tuple[torch.Tensor, float | torch.Tensor]]
+"""Name to (raw value, weight)."""
+GRADNORM_RATE, GRADNORM_FLOOR = 0.025, 0.1
+
+
+class Contrast(nn.Module):
+    """InfoNCE (van den Oord et al. 2018) with the batch's other targets and a queue of earlier ones as negatives.
+
+    The temperature is learned, and clamped to its bounds.
+    """
+
+    def __init__(self, settings: InfoNCE, dim: int) -> None:
+        super().__init__()
+        self.bounds = settings.temperature_min, settings.temperature_max
+        self.log_temperature = nn.Parameter(torch.tensor(math.log(settings.temperature)))
+        self.register_buffer("queue", torch.zeros(settings.queue, dim))
+        self.register_buffer("pushed", torch.zeros((), dtype=torch.int64))
+
+    @property
+    def temperature(self) -> torch.Tensor:
+        """Scalar within the bounds."""
+        return self.log_temperature.exp().clamp(*self.bounds)
+
+    def forward(self, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """(B, D) and (B, D) to a scalar in nats; the queue counts in training only."""
+        prediction, target = functional.normalize(prediction, dim=-1), functional.normalize(target, dim=-1)
+        logits = prediction @ target.T
+        if self.training and len(self.queue):
+            old = prediction @ self.queue.T
+            empty = torch.arange(len(self.queue), device=old.device) >= self.pushed
+            # Finite, as minus infinity over a temperature has no gradient.
+            logits = torch.cat([logits, old.masked_fill(empty, -1e4)], dim=1)
+        return functional.cross_entropy(logits / self.temperature, torch.arange(len(target), device=target.device))
+
+    @torch.no_grad()
+    def push(self, target: torch.Tensor) -> None:
+        """Put targets (B, D) into the queue, over the oldest."""
+        if not len(self.queue):
+            return
+        target = functional.normalize(target.float(), dim=-1)[: len(self.queue)]
+        rows = (self.pushed + torch.arange(len(target), device=target.device)) % len(self.queue)
+        self.queue.index_copy_(0, rows, target)
+        self.pushed += len(target)
+
+    @property
+    def fill(self) -> torch.Tensor:
+        """Share of the queue in use."""
+        return (self.pushed / max(1, len(self.queue))).clamp(max=1)
+
+
+class GradNorm(nn.Module):
+    """GradNorm (Chen et al. 2018): weights that equalise the gradient norms of the terms, faster ones held back.
+
+    Weights sum to the number of terms. Each stays above a floor: SIGReg falls from 0.4 N to 1 in the first steps,
+    which the restoring force would read as solved.
+    """
+
+    def __init__(self, terms: int, alpha: float) -> None:
+        super().__init__()
+        self.alpha = alpha
+        self.register_buffer("weights", torch.ones(terms))
+        self.register_buffer("first", torch.zeros(terms))
+
+    def forward(self, losses: torch.Tensor, shared: torch.Tensor) -> torch.Tensor:
+        """Update from losses (n,) and a parameter that all depend on; returns the weights (n,), detached."""
+        if not self.training:
+            return self.weights
+        norms = torch.stack([torch.autograd.grad(loss, shared, retain_graph=True)[0].norm() for loss in losses])
+        with torch.no_grad():
+            values = losses.detach()
+            if not self.first.any():
+                self.first.copy_(values)
+            rate = (values / self.first).clamp(min=1e-6)
+            weighted = self.weights * norms
+            aim = weighted.mean() * (rate / rate.mean()) ** self.alpha
+            step = GRADNORM_RATE * torch.sign(weighted - aim)
+            moved = (self.weights - step).clamp(min=GRADNORM_FLOOR)
+            self.weights.copy_(moved * len(moved) / moved.sum())
+        return self.weights.clone()
+
+
+class Objective(nn.Module):
+    """All terms of a phase; `forward` is the one path from outputs to a loss."""
+
+    def __init__(self, loss: Loss, dim: int) -> None:
+        super().__init__()
+        self.loss = loss
+        self.contrast = Contrast(loss.infonce, dim) if loss.prediction == "infonce" else None
+        self.gradnorm = GradNorm(2, loss.gradnorm.alpha) if loss.gradnorm.enabled else None
+
+    def forward(
+        self, outputs: Outputs, slices: torch.Tensor, commitment: float, kinds: torch.Tensor, shared: torch.Tensor
+    ) -> tuple[torch.Tensor, Terms]:
+        """The total and its terms. `slices` (D, S) for SIGReg, `commitment` the quantiser's weight, `kinds` (B,) of
+        each sequence's view (0 colour, 1 translation, 2 symmetry), `shared` a parameter for GradNorm."""
+        terms: Terms = {"prediction": (self._prediction(outputs), 1.0)}
+        terms |= self._sigreg(outputs, slices)
+        if self.gradnorm is not None:
+            losses = torch.stack([raw * weight for raw, weight in terms.values()])
+            balance = self.gradnorm(losses, shared)
+            terms = {
+                name: (raw, weight * balance[i]) for i, (name, (raw, weight)) in enumerate(terms.items())
+            }
+        if self.loss.invariance.enabled:
+            terms["invariance"] = self._invariance(outputs, kinds), 1.0
+        if outputs.relations is not None:
+            terms["relational"] = relational(outputs.relations, self.loss.relational), self.loss.relational.weight
+        if outputs.quantized.commitment is not None:
+            terms["commitment"] = outputs.quantized.commitment, commitment
+        return torch.stack([raw * weight for raw, weight in terms.values()]).sum(), terms
+
+    def _prediction(self, outputs: Outputs) -> torch.Tensor:
+        if self.contrast is not None:
+            return self.contrast(outputs.prediction, outputs.target)
+        return functional.mse_loss(outputs.prediction, outputs.target)
+
+    def _sigreg(self, outputs: Outputs, slices: torch.Tensor) -> Terms:
+        """The mean over frame positions, each tested by itself; a teacher's target has no gradient: left out."""
+        frames = list(outputs.context.unbind(1))
+        frames += [outputs.target] if outputs.target.requires_grad else []
+        if self.loss.prediction == "lejepa":
+            assert self.loss.lambda_sigreg is not None
+            weight, statistic = self.loss.lambda_sigreg * PRIMARY_SIGREG / len(outputs.context), sigreg
+        elif not self.loss.sigreg.enabled:
+            return {}
+        elif self.loss.sigreg.form == "published":
+            weight, statistic = self.loss.sigreg.weight * PRIMARY_SIGREG / len(outputs.context), sigreg
+        else:
+            weight, statistic = self.loss.sigreg.weight, sigreg_normalised
+        return {"sigreg": (torch.stack([statistic(z, slices) for z in frames]).mean(), weight)}
+
+    def _invariance(self, outputs: Outputs, kinds: torch.Tensor) -> torch.Tensor:
+        assert outputs.view is not None
+        query = functional.normalize(outputs.context[:, -1], dim=-1)
+        distance = (query - functional.normalize(outputs.view, dim=-1)).square().sum(-1)
+        weights = distance.new_tensor(
+            [self.loss.invariance.colour, self.loss.invariance.translation, self.loss.invariance.symmetry]
+        )
+        # Each sequence shows one kind of three: times 3 for the mean over sequences of every kind.
+        return (3 * weights[kinds] * distance).mean()
+
+
+def relational(relations: Relations, settings: Relational) -> torch.Tensor:
+    """How much distances between adjacent objects differ between context and target, over `weight`.
+
+    D (F + 1, B, S, S): squared distances of object embeddings, zero where not adjacent. The mean squared difference
+    between the mean over context frames and the target, plus `self_share` times the variance over context frames.
+    Distances are over sqrt(W), which brings the term near the analysed run's, whose code vectors were shorter than
+    ours. The raw form grows with the fourth power of the embeddings' scale.
+    """
+    objects = relations.objects.float() / relations.objects.shape[-1] ** 0.25
+    norms = objects.square().sum(-1)
+    distances = norms[..., :, None] + norms[..., None, :] - 2 * objects @ objects.transpose(-1, -2)
+    distances = distances.clamp(min=0) * relations.adjacent
+    if settings.form == "normalised":
+        distances = distances / (objects.var() + 1e-6)
+    context, target = distances[:-1], distances[-1]
+    error = (context.mean(0) - target).square().mean()
+    return error + settings.self_share * context.var(0, unbiased=False).mean()

@@ -1,0 +1,176 @@
+"""Quantisers over object tokens: an EMA codebook, Gumbel-softmax codes, finite scalar levels, or none.
+
+All take object embeddings x (n, W) and a mask of the real ones (n,), and return a `Quantized`.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional
+from vector_quantize_pytorch import FSQ
+
+from arcjepa.config import Quantizer as Settings
+
+EPSILON = 1e-5
+
+
+@dataclass
+class Quantized:
+    """Quantised embeddings (n, W), codes (n,) int64 with -1 where masked, and the commitment loss (unweighted)."""
+
+    embeddings: torch.Tensor
+    codes: torch.Tensor
+    commitment: torch.Tensor | None = None
+
+
+class NoQuantizer(nn.Module):
+    """Passes embeddings through: the ablation without codes."""
+
+    codes = 0
+
+    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> Quantized:
+        return Quantized(x, torch.full(mask.shape, -1, device=x.device))
+
+
+class CodebookQuantizer(nn.Module):
+    """Nearest of K vectors, learned by exponential moving averages (van den Oord et al. 2017, appendix A.1).
+
+    The same update as `vector_quantize_pytorch.VectorQuantize` (a test holds them together), by sums over the
+    assigned rows instead of products with an n x K one-hot matrix. The codebook starts from samples of the first
+    batch, so that its scale is the data's, and counts start from the assignments of that batch: from zero, unused
+    codes would blow up. Padding is masked out, and evaluation changes nothing.
+    """
+
+    def __init__(self, width: int, settings: Settings) -> None:
+        super().__init__()
+        self.codes, self.decay, self.refreshing = settings.codes, settings.decay, settings.refresh
+        self.register_buffer("codebook", torch.zeros(settings.codes, width))
+        self.register_buffer("sums", torch.zeros(settings.codes, width))
+        self.register_buffer("counts", torch.zeros(settings.codes))
+        self.register_buffer("initialised", torch.tensor(False))
+        self.register_buffer("usage", torch.zeros(settings.codes))
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> Quantized:
+        rows = x.detach().float()
+        if self.training and not self.initialised:
+            self._initialise(rows[mask])
+        codes = nearest(rows, self.codebook)
+        quantized = self.codebook[codes].to(x.dtype)
+        error = (x.float() - quantized.detach().float()).square().mean(1)
+        commitment = (error * mask).sum() / mask.sum().clamp(min=1)
+        if self.training:
+            self._learn(rows, codes, mask)
+        straight_through = x + (quantized - x).detach()
+        return Quantized(straight_through, codes.masked_fill(~mask, -1), commitment)
+
+    @torch.no_grad()
+    def _initialise(self, x: torch.Tensor) -> None:
+        self.codebook.copy_(_samples(x, self.codes))
+        self.counts.fill_(len(x) / self.codes)
+        self.sums.copy_(self.codebook * self.counts[:, None])
+        self.initialised.fill_(True)
+
+    @torch.no_grad()
+    def _learn(self, x: torch.Tensor, codes: torch.Tensor, mask: torch.Tensor) -> None:
+        present = mask.to(x.dtype)
+        counts = torch.zeros_like(self.counts).index_add_(0, codes, present)
+        sums = torch.zeros_like(self.sums).index_add_(0, codes, x * present[:, None])
+        self.counts.lerp_(counts, 1 - self.decay)
+        self.sums.lerp_(sums, 1 - self.decay)
+        smoothed = (self.counts + EPSILON) / (1 + self.codes * EPSILON / self.counts.sum())
+        self.codebook.copy_(self.sums / smoothed[:, None])
+        if self.refreshing.enabled:
+            self.usage += counts
+            self.steps += 1
+            if int(self.steps) % self.refreshing.interval == 0:
+                self.refresh(x[mask])
+
+    @torch.no_grad()
+    def refresh(self, x: torch.Tensor) -> int:
+        """Replace codes used less than `threshold` of a uniform share by samples of x (n, W); returns their number."""
+        dead = self.usage * self.codes < self.refreshing.threshold * self.usage.sum()
+        self.codebook[dead] = _samples(x, int(dead.sum()))
+        self.counts[dead] = self.counts.mean()
+        self.sums[dead] = self.codebook[dead] * self.counts[dead, None]
+        self.usage.zero_()
+        return int(dead.sum())
+
+
+def nearest(x: torch.Tensor, codebook: torch.Tensor) -> torch.Tensor:
+    """(n,) int64: the row of codebook (K, W) at the smallest Euclidean distance of each row of x (n, W)."""
+    return torch.addmm(codebook.square().sum(1), x, codebook.T, alpha=-2).argmin(1)
+
+
+def _samples(x: torch.Tensor, count: int) -> torch.Tensor:
+    """`count` rows of x, distinct as far as there are enough."""
+    order = torch.randperm(len(x), device=x.device)
+    return x[order[torch.arange(count, device=x.device) % len(x)]]
+
+
+class GumbelQuantizer(nn.Module):
+    """Codes drawn by Gumbel-softmax over negative squared distances (Jang et al. 2017): differentiable, no EMA.
+
+    Training mixes code vectors softly at a temperature that `anneal` lowers to a tenth; evaluation takes the nearest.
+    The code vectors start as samples of the first batch: at 1 / K all embeddings would be equal.
+    """
+
+    def __init__(self, width: int, settings: Settings) -> None:
+        super().__init__()
+        self.codes = settings.codes
+        self.start = settings.temperature
+        self.codebook = nn.Parameter(torch.zeros(settings.codes, width))
+        self.register_buffer("temperature", torch.tensor(settings.temperature))
+        self.register_buffer("initialised", torch.tensor(False))
+
+    def anneal(self, progress: float) -> None:
+        """Set the temperature for a share of training done, in [0, 1]: from `start` to a tenth, geometrically."""
+        self.temperature.fill_(self.start * 0.1**progress)
+
+    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> Quantized:
+        if self.training and not self.initialised:
+            self._initialise(x.detach()[mask])
+        distances = self.codebook.square().sum(1) - 2 * x.float() @ self.codebook.T
+        logits = -distances / x.shape[1] ** 0.5
+        codes = logits.argmax(-1)
+        if self.training:
+            weights = functional.gumbel_softmax(logits, tau=float(self.temperature), dim=-1)
+            embeddings = weights @ self.codebook
+        else:
+            embeddings = self.codebook[codes]
+        return Quantized(embeddings.to(x.dtype), codes.masked_fill(~mask, -1))
+
+    @torch.no_grad()
+    def _initialise(self, x: torch.Tensor) -> None:
+        self.codebook.copy_(_samples(x.float(), self.codes))
+        self.codebook += 0.01 * x.float().std() * torch.randn_like(self.codebook)
+        self.initialised.fill_(True)
+
+
+class ScalarQuantizer(nn.Module):
+    """Finite scalar quantisation (Mentzer et al. 2023): a few scalars rounded to fixed levels, no codebook to learn."""
+
+    def __init__(self, width: int, settings: Settings) -> None:
+        super().__init__()
+        self.layer = FSQ(levels=list(settings.levels), dim=width)
+        self.codes = self.layer.codebook_size
+
+    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> Quantized:
+        embeddings, codes = self.layer(x[None])
+        return Quantized(embeddings[0].to(x.dtype), codes[0].long().masked_fill(~mask, -1))
+
+
+def make_quantizer(width: int, settings: Settings) -> nn.Module:
+    """The quantiser that the settings ask for."""
+    if settings.kind == "none":
+        return NoQuantizer()
+    kinds = {"vq": CodebookQuantizer, "gumbel": GumbelQuantizer, "fsq": ScalarQuantizer}
+    return kinds[settings.kind](width, settings)
+
+
+def usage_and_perplexity(counts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Share of codes used, and exp(entropy) of their shares, from counts (K,)."""
+    share = counts.double() / counts.sum().clamp(min=1)
+    entropy = -(share * share.clamp(min=1e-12).log()).sum()
+    return (counts > 0).double().mean(), entropy.exp()

@@ -1,0 +1,40 @@
+"""Fixtures that several test files share. Imports are inside, as tests of the data side need no torch."""
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from arcjepa.config import Params
+    from arcjepa.tokens import Tokens
+    from arcjepa.trainer import Corpus
+
+
+@pytest.fixture(scope="session")
+def params() -> "Params":
+    """The committed params.yaml at scale tiny."""
+    from model_cases import tiny_params
+
+    return tiny_params()
+
+
+@pytest.fixture(scope="session")
+def corpus() -> "Corpus":
+    """A tiny synthetic corpus."""
+    from model_cases import tiny_corpus
+
+    return tiny_corpus()
+
+
+@pytest.fixture(scope="session")
+def tokens(corpus: "Corpus") -> "Tokens":
+    """The training tokens of the tiny corpus."""
+    return corpus.training
+
+
+@pytest.fixture
+def seeded() -> None:
+    """What a test draws from torch's generator is the same every time."""
+    import torch
+
+    torch.manual_seed(0)

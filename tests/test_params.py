@@ -1,0 +1,119 @@
+"""params.yaml is read strictly: what is not meant is an error, and the error names it."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from arcjepa.errors import UserError
+from arcjepa.params import did_you_mean, leaves, number_hint, overlay, read_params, repeated_leaves
+
+BASE = {"a": 1, "b": {"c": [1, 2], "d": {"e": "x"}}}
+trees = st.recursive(st.integers(), lambda inner: st.dictionaries(st.sampled_from("abcd"), inner, min_size=1))
+mappings = st.dictionaries(st.sampled_from("abcd"), trees, min_size=1)
+
+
+def written(folder: Path, text: str | bytes) -> Path:
+    path = folder / "params.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("a: 1\nb: 2\na: 3\n", ["line 3", "'a'", "twice"]),
+        ("a:\n  b: 1\n  c: 2\n  b: 1\n", ["line 4", "'b'", "twice"]),
+        ("a: {x: 1, x: 1}\n", ["line 1", "'x'", "twice"]),
+        ("1: x\n", ["line 1", "1", "not text"]),
+        ("on: x\n", ["line 1", "True", "not text"]),
+        ("[a]: x\n", ["line 1", "not text"]),
+        ("a: [1\nb: 2\n", ["line 2"]),
+        ("a: !!python/object/apply:os.getcwd []\n", ["line 1"]),
+        ("a: 1\n\x07", ["YAML"]),
+        ("- 1\n- 2\n", ["mapping", "list"]),
+        ("", ["mapping", "NoneType"]),
+        (b"\xff\xfea: 1", ["UTF-8"]),
+    ],
+)
+def test_a_file_that_cannot_be_meant_is_an_error_naming_file_and_line(
+    tmp_path: Path, text: str | bytes, named: list[str]
+) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(UserError) as error:
+        read_params(path)
+    message = str(error.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    assert all(part in message for part in named), message
+
+
+@pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir()], ids=["missing", "folder"])
+def test_a_file_that_is_not_there_is_an_error_with_the_next_command(tmp_path: Path, make: object) -> None:
+    make(tmp_path / "params.yaml")  # type: ignore[operator]
+    with pytest.raises(UserError, match=r"params.yaml: .*git checkout params.yaml"):
+        read_params(tmp_path / "params.yaml")
+
+
+def test_reading_gives_the_values(tmp_path: Path) -> None:
+    path = written(tmp_path, "a: 1.0e-4\nb: {c: [1, 2], d: text}\n")
+    assert read_params(path) == {"a": 1e-4, "b": {"c": [1, 2], "d": "text"}}
+
+
+def test_overlay_puts_leaves_over_and_leaves_the_base_alone() -> None:
+    merged = overlay(BASE, {"b": {"c": [3], "d": {"e": "y"}}}, "phases.p")
+    assert merged == {"a": 1, "b": {"c": [3], "d": {"e": "y"}}}
+    merged["b"]["c"].append(4)
+    assert BASE == {"a": 1, "b": {"c": [1, 2], "d": {"e": "x"}}}
+
+
+@given(mappings)
+def test_overlay_with_itself_changes_nothing_and_every_leaf_is_a_repetition(tree: dict) -> None:
+    assert overlay(tree, tree, "") == tree
+    assert repeated_leaves(tree, tree) == [".".join(path) for path, _ in leaves(tree)]
+    assert repeated_leaves(tree, overlay_each(tree)) == []
+
+
+def overlay_each(tree: dict) -> dict:
+    """The same keys with every leaf changed."""
+    return {key: overlay_each(value) if isinstance(value, dict) else value + 1 for key, value in tree.items()}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"aa": 1}, r"phases\.p\.aa: unknown key; did you mean a\?"),
+        ({"zzz": 1}, r"phases\.p\.zzz: unknown key; allowed are a, b"),
+        ({"b": {"d": {"ee": 1}}}, r"phases\.p\.b\.d\.ee: unknown key; did you mean e\?"),
+        ({"a": {"x": 1}}, r"phases\.p\.a: is \{'x': 1\}, must be one value"),
+        ({"b": 3}, r"phases\.p\.b: is 3, must be a mapping"),
+        ({"b": None}, r"phases\.p\.b: is None, must be a mapping"),
+        ({"b": {"c": {"x": 1}}}, r"phases\.p\.b\.c: is .* must be one value"),
+    ],
+)
+def test_overlay_refuses_what_the_base_lacks(changes: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        overlay(BASE, changes, "phases.p")
+
+
+def test_leaves_keep_lists_whole() -> None:
+    assert list(leaves(BASE)) == [(("a",), 1), (("b", "c"), [1, 2]), (("b", "d", "e"), "x")]
+
+
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [("1e-4", "1.0e-04"), ("5E3", "5.0e+03"), ("1e6", "1.0e+06"), ("12", ""), ("x", ""), ("inf", ""), (3, "")],
+)
+def test_numbers_that_yaml_reads_as_text_come_with_the_right_spelling(value: object, hint: str) -> None:
+    found = number_hint(value)
+    assert (hint in found) if hint else found == ""
+    if hint:
+        import yaml
+
+        assert yaml.safe_load(hint) == float(str(value))
+
+
+def test_the_nearest_key_is_offered_else_all() -> None:
+    assert did_you_mean("windw", ["window", "framing"]) == "; did you mean window?"
+    assert did_you_mean("qqq", ["window", "framing"]) == "; allowed are framing, window"

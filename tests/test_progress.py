@@ -1,0 +1,68 @@
+"""Progress: every line reaches terminal and log; a user's error is one line, a defect keeps its traceback."""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from arcjepa.errors import UserError
+from arcjepa.progress import job
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> SimpleNamespace:
+    wildcards = {"scale": "tiny", "phase": "phase2", "seed": "0"}
+    return SimpleNamespace(rule="train_encoder", wildcards=wildcards, log=[str(tmp_path / "logs" / "train.log")])
+
+
+def test_lines_reach_terminal_and_log(script: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
+    with job(script) as say:
+        say("epoch 1/3")
+        print("printed")
+        print("a warning", file=sys.stderr)
+    terminal, log = capsys.readouterr().err, Path(script.log[0]).read_text()
+    for text in (terminal, log):
+        assert "train_encoder phase2 0: epoch 1/3\n" in text
+        assert "printed\n" in text
+        assert "a warning" in text
+        assert "\r" not in text
+    assert log.splitlines()[-1].startswith("done in ")
+
+
+def test_lines_are_in_the_log_at_once(script: SimpleNamespace) -> None:
+    with job(script) as say:
+        say("epoch 1/3")
+        assert "epoch 1/3" in Path(script.log[0]).read_text()
+
+
+def test_user_error_is_one_line_and_status_1(script: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped, job(script):
+        raise UserError("a.json: task 'x': bad")
+    assert stopped.value.code == 1
+    terminal = capsys.readouterr().err
+    assert terminal == "train_encoder phase2 0: error: a.json: task 'x': bad\n"
+    assert terminal in Path(script.log[0]).read_text()
+    assert "Traceback" not in Path(script.log[0]).read_text()
+
+
+def test_defect_keeps_its_traceback(script: SimpleNamespace) -> None:
+    with pytest.raises(ZeroDivisionError), job(script):
+        _ = 1 / 0
+    log = Path(script.log[0]).read_text()
+    assert "ZeroDivisionError" in log
+    assert "done in" not in log
+
+
+def test_log_names_the_device_that_the_job_was_given(script: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    with job(script):
+        pass
+    assert "CUDA_VISIBLE_DEVICES 3" in Path(script.log[0]).read_text()
+
+
+def test_streams_are_restored(script: SimpleNamespace) -> None:
+    before = sys.stdout, sys.stderr
+    with job(script):
+        pass
+    assert (sys.stdout, sys.stderr) == before

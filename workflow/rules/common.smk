@@ -1,0 +1,214 @@
+# What all rules share: the settings, read and checked before anything runs, and the digests that decide reruns.
+import os
+import sys
+
+sys.path.insert(0, os.path.join(workflow.basedir, "src"))
+
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+
+from arcjepa import config as settings
+from arcjepa.errors import UserError
+from arcjepa.params import did_you_mean, read_params
+from arcjepa.provenance import code_files, digest, files_below
+from arcjepa.splits import user_paths
+
+ROOT = Path(workflow.basedir)
+SCRIPTS = ROOT / "workflow" / "scripts"
+# Jobs import the code that is checked out here, in the temporary folders of `dvc exp run --temp` too.
+SEARCHED = [str(ROOT / "src"), *filter(None, [os.getenv("PYTHONPATH")])]
+os.environ.update(PYTHONPATH=os.pathsep.join(SEARCHED))
+
+
+@contextmanager
+def one_line_errors():
+    """Snakemake would print a traceback for a typo; SystemExit prints the line alone."""
+    try:
+        yield
+    except UserError as error:
+        raise SystemExit(f"error: {error}") from None
+
+
+with one_line_errors():
+    # Snakemake's own reader takes the last of two equal keys without a word.
+    read_params(Path("params.yaml"))
+
+
+configfile: "params.yaml"
+
+
+with one_line_errors():
+    PARAMS = settings.from_mapping(config)
+    USER_SETS = user_paths("data/raw/user")
+    for name in set(PARAMS.data.user_training) - set(USER_SETS):
+        raise UserError(
+            f"params.yaml: data.user_training: {name!r} is not in data/raw/user{did_you_mean(name, USER_SETS)}"
+        )
+
+SCALE = PARAMS.scale
+# The user's sets that only test, beside the two of ARC.
+TEST_SETS = [
+    "arc1",
+    "arc2",
+    *(name for name in USER_SETS if name not in PARAMS.data.user_training),
+]
+REAL_SPLITS = ["training", "validation", *TEST_SETS]
+SHARDS = [f"synthetic-{shard:03d}" for shard in range(PARAMS.data.synthetic.shards)]
+CANDIDATES = [f"candidates-{name}" for name in TEST_SETS]
+FRAME_SETS = [*REAL_SPLITS, "rearc", "heldout", *SHARDS]
+TOKEN_SETS = [*FRAME_SETS, *CANDIDATES]
+# One shard says enough of the synthetic training tasks.
+EVALUATION_SETS = [*REAL_SPLITS, "rearc", "heldout", SHARDS[0], *CANDIDATES]
+FIGURES = []  # the rules of figures.smk add to it
+CONTROL_SEEDS = {"untrained": PARAMS.seeds, "tokens": [0], "copy": [0]}
+# What each task is drawn with; how many there are is another param, so that more held-out tasks redo no shard.
+SYNTHETIC = settings.resolved(PARAMS.data.synthetic)
+N_TRAINING, N_HELD_OUT = SYNTHETIC.pop("tasks"), SYNTHETIC.pop("held_out")
+N_SHARDS = SYNTHETIC.pop("shards")
+# Of the comparison's columns, those that `dvc metrics` shows.
+MEASURES = [
+    "val_nce",
+    "readout_nce",
+    "ranking_a",
+    "ranking_b",
+    "ranking_c",
+    "retrieval_rearc",
+    "retrieval_augmented",
+    "query_only_nce",
+    "effective_rank_context",
+    "effective_rank_target",
+    "code_usage",
+    "code_perplexity",
+]
+# A Slurm job asks for a GPU unless told not to use one; local runs don't count GPUs.
+GPU = 0 if PARAMS.device == "cpu" else 1
+
+
+wildcard_constraints:
+    # Only the chosen scale's settings are known, so no file of another can be made.
+    scale=SCALE,
+    phase="|".join(PARAMS.names),
+    control="|".join(CONTROL_SEEDS),
+    seed=r"\d+",
+    split="|".join(FRAME_SETS),
+    part="heldout|" + "|".join(SHARDS),
+    testset="|".join(TEST_SETS),
+
+
+def code(name):
+    """A script and the modules that it imports: as inputs, so that `snakemake -n` names the file that was edited."""
+    return [
+        str(file.relative_to(ROOT))
+        for file in code_files(SCRIPTS / f"{name}.py", ROOT / "src/arcjepa")
+    ]
+
+
+def code_digest(name):
+    """Their content as a param: file times say nothing after a checkout."""
+    return digest([ROOT / file for file in code(name)], ROOT)
+
+
+def text(part):
+    """Settings as one string: Snakemake compares params as a set of values, where swapped numbers look the same."""
+    return settings.canonical(settings.resolved(part))
+
+
+def all_phases():
+    """The settings of every phase, as one string."""
+    return settings.canonical(
+        {name: settings.resolved(PARAMS.phase_settings(name)) for name in PARAMS.names}
+    )
+
+
+def phase_text(wildcards):
+    """All that a phase trains with."""
+    return text(PARAMS.phase_settings(wildcards.phase))
+
+
+# Stamped on every figure. Which phase is the headline, and on which device it trained, change no figure.
+PARAMS_HASH = sha256(
+    text(PARAMS.model_copy(update={"phase": "", "device": "auto"})).encode()
+).hexdigest()[:12]
+
+
+def user_files(wildcards=None):
+    """Every file of the user's."""
+    return [str(file) for path in USER_SETS.values() for file in files_below(path)]
+
+
+def tokens_of(names):
+    """The token files of these sets."""
+    return expand(f"data/tokens/{SCALE}/{{name}}.safetensors", name=names)
+
+
+def run_files(name, phases):
+    """One file per phase and seed."""
+    return expand(
+        f"results/runs/{SCALE}/{{phase}}/seed{{seed}}/{name}",
+        phase=phases,
+        seed=PARAMS.seeds,
+    )
+
+
+def control_files(name):
+    """One file per control and seed."""
+    runs = [
+        f"{control}/seed{seed}"
+        for control, seeds in CONTROL_SEEDS.items()
+        for seed in seeds
+    ]
+    return expand(f"results/runs/{SCALE}/{{run}}/{name}", run=runs)
+
+
+def phase_outputs(phases):
+    """Every file of these phases: a target that left one out would call a failed training up to date."""
+    outputs = [*rules.train_encoder.output, *rules.evaluate_encoder.output]
+    return expand(outputs, scale=SCALE, phase=phases, seed=PARAMS.seeds)
+
+
+def check_gpu():
+    """UserError where there is none. Imports torch, which takes seconds: only for those who demand one."""
+    from arcjepa.trainer import resolve_device
+
+    resolve_device("cuda")
+
+
+def control_outputs():
+    """Every file of the controls."""
+    return [
+        file
+        for name in rules.evaluate_control.output
+        for file in control_files(Path(name).name)
+    ]
+
+
+def synthetic_tasks(wildcards):
+    """Tasks of one part: an equal share of the training tasks, or all that are held out."""
+    if wildcards.part == "heldout":
+        return N_HELD_OUT
+    return N_TRAINING // N_SHARDS + (
+        SHARDS.index(wildcards.part) < N_TRAINING % N_SHARDS
+    )
+
+
+def training_minutes(wildcards):
+    """A limit for the cluster, generous even without a GPU: an hour, and a minute per 5,000 sequences."""
+    training = PARAMS.phase_settings(wildcards.phase).training
+    return 60 + training.epochs * training.sequences // 5000
+
+
+def figure(noun):
+    """The picture for the report; the same as PNG is beside it."""
+    FIGURES.extend(
+        f"results/comparison/{SCALE}/{noun}.{kind}" for kind in ("svg", "png")
+    )
+    return f"results/comparison/{{scale}}/{noun}.svg"
+
+
+def first_runs(name):
+    """One file per phase, of its first seed."""
+    return expand(
+        f"results/runs/{SCALE}/{{phase}}/seed{PARAMS.seeds[0]}/{name}",
+        phase=PARAMS.names,
+    )

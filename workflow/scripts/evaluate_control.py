@@ -1,0 +1,21 @@
+"""Measure a control: the untrained encoder, hand-made features by the analogy rule, or a copy of the query."""
+
+from pathlib import Path
+
+from arcjepa.config import from_mapping
+from arcjepa.controls import TokenFeatures
+from arcjepa.embeddings import untrained_encoder
+from arcjepa.evaluation import evaluate, save_scores
+from arcjepa.evaluation_files import load_data
+from arcjepa.progress import job
+
+with job(snakemake) as say:
+    settings = from_mapping(snakemake.config)
+    data = load_data(snakemake.input.tokens, snakemake.input.candidates)
+    phase, seed = settings.phase_settings(snakemake.params.architecture), int(snakemake.wildcards.seed)
+    control = {
+        "untrained": lambda: untrained_encoder(phase, seed),
+        "tokens": lambda: TokenFeatures([data.training], "analogy"),
+        "copy": lambda: TokenFeatures([data.training], "copy"),
+    }[snakemake.wildcards.control]()
+    save_scores(Path(snakemake.output.scores).parent, evaluate(control, data, settings.evaluation))

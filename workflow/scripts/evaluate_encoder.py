@@ -1,0 +1,16 @@
+"""Measure one trained encoder on tasks that it never saw."""
+
+from pathlib import Path
+
+from arcjepa.config import from_mapping
+from arcjepa.embeddings import load_encoder
+from arcjepa.evaluation import evaluate, save_scores
+from arcjepa.evaluation_files import load_data
+from arcjepa.progress import job
+from arcjepa.trainer import resolve_device
+
+with job(snakemake) as say:
+    settings = from_mapping(snakemake.config)
+    data = load_data(snakemake.input.tokens, snakemake.input.candidates)
+    encoder = load_encoder(Path(snakemake.input.encoder), resolve_device(settings.device))
+    save_scores(Path(snakemake.output.scores).parent, evaluate(encoder, data, settings.evaluation))

@@ -1,0 +1,17 @@
+"""Train the encoder of one phase with one seed."""
+
+from pathlib import Path
+
+from arcjepa.config import from_mapping
+from arcjepa.progress import job
+from arcjepa.shards import join_tokens
+from arcjepa.tokens import load_tokens
+from arcjepa.trainer import Corpus, train
+
+with job(snakemake) as say:
+    settings, folder = from_mapping(snakemake.config), Path(snakemake.output.encoder).parent
+    phase, seed = settings.phase_settings(snakemake.wildcards.phase), int(snakemake.wildcards.seed)
+    real, *synthetic = (load_tokens(path) for path in (snakemake.input.training, *snakemake.input.synthetic))
+    validation = load_tokens(snakemake.input.validation)
+    corpus = Corpus(join_tokens([real, *synthetic]), len(real.task_ids), validation)
+    train(phase, settings.tokens, corpus, seed, settings.device, folder, say)
