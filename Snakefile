@@ -19,6 +19,7 @@ include: "workflow/rules/figures.smk"
 rule all:
     default_target: True
     input:
+        expand(rules.read_user_tasks.output, scale=SCALE),
         phase_outputs(PARAMS.names),
         control_outputs(),
         expand(rules.compare_phases.output, scale=SCALE),

@@ -1,4 +1,4 @@
-"""Settings are validated before anything runs; a mechanism that is off has no settings; a setting that is on is read."""
+"""Settings are validated before anything runs; what is off has no settings; what is on is read."""
 
 import copy
 import json
@@ -175,7 +175,7 @@ HIDDEN_AT_LAPTOP = ("base.optimizer.lr", "base.optimizer", "base.model.heads")
         ("base.sequence.curriculum.epochs", [], ["sequence.curriculum.epochs", "at least 1 item"]),
         ("base.sequence.curriculum.epochs", [True], ["sequence.curriculum.epochs", "True", "integer"]),
         ("base.model.heads", 5, ["model", "heads = 5", "width = 384"]),
-        ("base.quantizer.levels", [1], ["quantizer.levels", "greater than or equal to 2"]),
+        ("base.quantizer.levels", [2], ["quantizer.levels", "greater than or equal to 3"]),
         ("base.loss.prediction", "infonc", ["loss.prediction", "'infonc'", "'infonce' or 'lejepa'"]),
         ("base.loss.prediction", None, ["loss.prediction", "None"]),
         ("phases.phase2.loss.sigreg.enabled", True, ["phase2", "sigreg.enabled", "must be false"]),

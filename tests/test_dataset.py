@@ -141,6 +141,9 @@ def test_a_draw_is_a_function_of_seed_and_step() -> None:
         assert getattr(again, name).equal(getattr(draws[0, 0], name))
         for key in [(0, 1), (1, 0)]:
             assert not getattr(again, name).equal(getattr(draws[key], name))
+    for key in [(0, 1), (1, 0)]:  # task and pair each: all tasks have four pairs
+        assert not (again.target // 8).equal(draws[key].target // 8)
+        assert not (again.target // 2 % 4).equal(draws[key].target // 2 % 4)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])

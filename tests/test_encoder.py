@@ -170,7 +170,7 @@ def test_frames_without_any_object_are_finite_and_told_apart(static: bool, grids
     blank = tokenise(Grids.from_list([np.full(size, 5, np.uint8) for size in grids]), tiny_tokens())
     assert blank.object_start[-1] == 0
     embedded = embed(encoder(), batch_of(blank, range(len(grids)), static))
-    assert torch.isfinite(embedded).all()
+    assert embedded.abs().max() < 100
     assert len(embedded.unique(dim=0)) == len(grids)
 
 
@@ -178,7 +178,9 @@ def test_an_empty_frame_among_others_changes_none(tokens: Tokens) -> None:
     model = encoder()
     grids = [detokenise(tokens, 0), np.full((3, 3), 5, np.uint8), detokenise(tokens, 1)]
     mixed = tokenise(Grids.from_list(grids), tiny_tokens())
-    assert torch.allclose(embed(model, batch_of(mixed, [0, 2])), embed(model, batch_of(mixed, [0, 1, 2]))[::2], atol=1e-5)
+    assert torch.allclose(
+        embed(model, batch_of(mixed, [0, 2])), embed(model, batch_of(mixed, [0, 1, 2]))[::2], atol=1e-5
+    )
 
 
 def test_packing_and_padding_are_inverse(tokens: Tokens) -> None:

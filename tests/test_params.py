@@ -64,8 +64,17 @@ def test_reading_gives_the_values(tmp_path: Path) -> None:
 def test_overlay_puts_leaves_over_and_leaves_the_base_alone() -> None:
     merged = overlay(BASE, {"b": {"c": [3], "d": {"e": "y"}}}, "phases.p")
     assert merged == {"a": 1, "b": {"c": [3], "d": {"e": "y"}}}
+
+
+def test_overlay_shares_nothing_with_what_it_is_made_of() -> None:
+    base, changes = {"a": 1, "b": {"c": [1, 2], "f": [5]}}, {"b": {"c": [3]}}
+    merged = overlay(base, changes, "")
     merged["b"]["c"].append(4)
-    assert BASE == {"a": 1, "b": {"c": [1, 2], "d": {"e": "x"}}}
+    merged["b"]["f"].append(4)
+    untouched = overlay(base, {"a": 2}, "")
+    untouched["b"]["f"].append(4)
+    assert base == {"a": 1, "b": {"c": [1, 2], "f": [5]}}
+    assert changes == {"b": {"c": [3]}}
 
 
 @given(mappings)

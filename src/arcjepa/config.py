@@ -124,7 +124,7 @@ class Model(Settings):
     predictor_layers: Annotated[int, Field(ge=1, le=24)]
     """Blocks of the predictor."""
     frame_attention: bool
-    """The predictor attends over the context frames instead of reading them concatenated."""
+    """The predictor attends over the context frames before it reads them side by side."""
     dropout: Annotated[float, Field(ge=0, lt=1)]
     """Dropout in the predictor."""
 
@@ -157,7 +157,7 @@ class Quantizer(Settings):
     refresh: Refresh
     temperature: Positive
     """Softmax temperature at the start; annealed to a tenth of it over training."""
-    levels: Annotated[list[Annotated[int, Field(ge=2, le=64)]], Field(min_length=1, max_length=8)]
+    levels: Annotated[list[Annotated[int, Field(ge=3, le=64)]], Field(min_length=1, max_length=8)]
     """Levels per scalar."""
     read_by: ClassVar = {
         "kind": {

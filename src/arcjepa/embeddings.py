@@ -7,13 +7,14 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from arcjepa.config import Phase, Sequence, TokenSettings
+from arcjepa.config import Phase, Sequence, TokenSettings, canonical
 from arcjepa.errors import UserError
 from arcjepa.jepa import JEPA
 from arcjepa.tokens import Tokens
@@ -56,16 +57,17 @@ class FrozenEncoder:
 
     def __init__(self, jepa: JEPA, phase: Phase, device: str = "cpu") -> None:
         self.jepa, self.sequence, self.device = jepa.to(device).eval(), phase.sequence, device
+        self._held: WeakKeyDictionary[Tokens, DeviceTokens] = WeakKeyDictionary()
 
     @torch.no_grad()
     def embed(self, tokens: Tokens, frames: np.ndarray | None = None, view: View | None = None) -> Embedding:
         """Embed frames in chunks; deterministic."""
-        held = DeviceTokens.from_numpy(tokens, self.device)
+        held = self._hold(tokens)
         rows = torch.arange(len(tokens)) if frames is None else torch.as_tensor(frames)
         parts = []
         for start in range(0, len(rows), CHUNK):
             chunk = slice(start, start + CHUNK)
-            turned = None if view is None else View(view.d8[chunk], view.colours[chunk], view.shift[chunk])
+            turned = None if view is None else _rows(view, chunk, self.device)
             made = self.jepa.encoder(gather(held, rows[chunk].to(self.device), turned))
             parts.append((made.frame.float().cpu(), made.projected.cpu()))
         return Embedding(*(torch.cat(part).numpy() for part in zip(*parts, strict=True)))
@@ -83,13 +85,23 @@ class FrozenEncoder:
         codes = self.jepa.encoder.quantizer.codes
         if not codes:
             return None
-        held = DeviceTokens.from_numpy(tokens, self.device)
+        held = self._hold(tokens)
         rows = torch.arange(len(tokens)) if frames is None else torch.as_tensor(frames)
         counts = torch.zeros(codes, dtype=torch.int64)
         for chunk in rows.split(CHUNK):
             used = self.jepa.encoder(gather(held, chunk.to(self.device), None)).quantized.codes.cpu()
             counts += torch.bincount(used[used >= 0], minlength=codes)
         return counts.numpy()
+
+    def _hold(self, tokens: Tokens) -> DeviceTokens:
+        if tokens not in self._held:
+            self._held[tokens] = DeviceTokens.from_numpy(tokens, self.device)
+        return self._held[tokens]
+
+
+def _rows(view: View, rows: slice, device: str) -> View:
+    shift = None if view.shift is None else view.shift[rows].to(device)
+    return View(view.d8[rows].to(device), view.colours[rows].to(device), shift)
 
 
 def untrained_encoder(phase: Phase, seed: int, device: str = "cpu") -> FrozenEncoder:
@@ -101,21 +113,24 @@ def untrained_encoder(phase: Phase, seed: int, device: str = "cpu") -> FrozenEnc
 def save_encoder(path: Path, jepa: JEPA, phase: Phase, tokens: TokenSettings) -> None:
     """Encoder and predictor, without a teacher, with the settings that rebuild them in the metadata."""
     weights = {name: value.contiguous().cpu() for name, value in jepa.state_dict().items() if "teacher." not in name}
-    settings = {"phase": phase.model_dump_json(), "tokens": tokens.model_dump_json()}
-    save_file(weights, path, metadata=settings)
+    settings = {"phase": phase.model_dump(), "tokens": tokens.model_dump()}
+    # One entry, as the order of several would differ from run to run.
+    save_file(weights, path, metadata={"settings": canonical(settings)})
 
 
 def load_encoder(path: Path, device: str = "cpu") -> FrozenEncoder:
     """What `save_encoder` wrote. Errors: UserError naming the file where it is missing or damaged."""
     try:
         with safe_open(path, framework="pt") as file:
-            phase = Phase.model_validate(json.loads(file.metadata()["phase"]))
+            phase = Phase.model_validate(json.loads((file.metadata() or {})["settings"])["phase"])
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (FileNotFoundError, SafetensorError, KeyError) as error:
-        raise UserError(f"{path}: is no encoder of ours: {error}; train it again") from None
+    except (OSError, SafetensorError, KeyError, ValueError) as error:  # of pydantic and JSON too
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path}: is no encoder of ours: {reason}; train it again") from None
     jepa = JEPA(phase)
-    missing, unexpected = jepa.load_state_dict(weights, strict=False)
-    lost = [name for name in missing if "teacher." not in name]
-    if lost or unexpected:
-        raise UserError(f"{path}: does not fit its settings: missing {lost[:3]}, unexpected {unexpected[:3]}")
+    wanted = {name: value.shape for name, value in jepa.state_dict().items() if "teacher." not in name}
+    differing = sorted(wanted.items() ^ {name: value.shape for name, value in weights.items()}.items())
+    if differing:
+        raise UserError(f"{path}: does not fit its settings: {differing[0][0]}; train it again")
+    jepa.load_state_dict(weights, strict=False)  # a teacher stays as it is
     return FrozenEncoder(jepa, phase, device)

@@ -13,7 +13,7 @@ from torch import nn
 from arcjepa.config import Phase
 from arcjepa.dataset import context_frames
 from arcjepa.encoder import TokenEncoder, boxes_touch, pool, spread
-from arcjepa.predictor import make_predictor
+from arcjepa.predictor import Predictor
 from arcjepa.quantizer import Quantized, make_quantizer
 from arcjepa.views import TokenBatch
 
@@ -97,7 +97,7 @@ class JEPA(nn.Module):
         self.frames = context_frames(phase.sequence)
         self.relational = phase.loss.relational.enabled
         self.encoder = FrameEncoder(phase)
-        self.predictor = make_predictor(phase.model, self.frames)
+        self.predictor = Predictor(phase.model, self.frames)
         self.teacher = Teacher(self.encoder, phase.loss.teacher.decay) if phase.loss.teacher.enabled else None
 
     def forward(self, batch: TokenBatch, target: TokenBatch | None, view: bool) -> Outputs:

@@ -26,7 +26,7 @@ class Contrast(nn.Module):
 
     def __init__(self, settings: InfoNCE, dim: int) -> None:
         super().__init__()
-        self.bounds = settings.temperature_min, settings.temperature_max
+        self.log_bounds = math.log(settings.temperature_min), math.log(settings.temperature_max)
         self.log_temperature = nn.Parameter(torch.tensor(math.log(settings.temperature)))
         self.register_buffer("queue", torch.zeros(settings.queue, dim))
         self.register_buffer("pushed", torch.zeros((), dtype=torch.int64))
@@ -34,10 +34,13 @@ class Contrast(nn.Module):
     @property
     def temperature(self) -> torch.Tensor:
         """Scalar within the bounds."""
-        return self.log_temperature.exp().clamp(*self.bounds)
+        return self.log_temperature.clamp(*self.log_bounds).exp()
 
     def forward(self, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """(B, D) and (B, D) to a scalar in nats; the queue counts in training only."""
+        if self.training:
+            with torch.no_grad():  # back to the bound: beyond it the gradient is zero, which would hold it for ever
+                self.log_temperature.clamp_(*self.log_bounds)
         prediction, target = functional.normalize(prediction, dim=-1), functional.normalize(target, dim=-1)
         logits = prediction @ target.T
         if self.training and len(self.queue):
@@ -89,8 +92,9 @@ class GradNorm(nn.Module):
             weighted = self.weights * norms
             aim = weighted.mean() * (rate / rate.mean()) ** self.alpha
             step = GRADNORM_RATE * torch.sign(weighted - aim)
-            moved = (self.weights - step).clamp(min=GRADNORM_FLOOR)
-            self.weights.copy_(moved * len(moved) / moved.sum())
+            above = (self.weights - step - GRADNORM_FLOOR).clamp(min=0)
+            spare = len(above) * (1 - GRADNORM_FLOOR)
+            self.weights.copy_(GRADNORM_FLOOR + above * spare / above.sum())
         return self.weights.clone()
 
 

@@ -52,10 +52,11 @@ def job(snakemake: Any) -> Iterator[Say]:
             except UserError as error:
                 print(f"{title}: error: {error}")
                 raise SystemExit(1) from None
-            except Exception:
-                # Python prints the traceback to the terminal, once it leaves here.
-                traceback.print_exc(file=log)
-                raise
+            finally:
+                # Python prints a defect's traceback to the terminal, once it leaves here.
+                failure = sys.exc_info()[1]
+                if failure is not None and not isinstance(failure, SystemExit):
+                    traceback.print_exception(failure, file=log)
         log.write(f"done in {time.monotonic() - started:.1f} s\n")
 
 

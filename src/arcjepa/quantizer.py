@@ -30,7 +30,7 @@ class NoQuantizer(nn.Module):
     codes = 0
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> Quantized:
-        return Quantized(x, torch.full(mask.shape, -1, device=x.device))
+        return _unquantized(x)
 
 
 class CodebookQuantizer(nn.Module):
@@ -51,10 +51,14 @@ class CodebookQuantizer(nn.Module):
         self.register_buffer("initialised", torch.tensor(False))
         self.register_buffer("usage", torch.zeros(settings.codes))
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+        self.refreshed = 0
+        """Codes replaced since the record last asked."""
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> Quantized:
         rows = x.detach().float()
-        if self.training and not self.initialised:
+        if not self.initialised:
+            if not self.training:
+                return _unquantized(x)
             self._initialise(rows[mask])
         codes = nearest(rows, self.codebook)
         quantized = self.codebook[codes].to(x.dtype)
@@ -85,7 +89,7 @@ class CodebookQuantizer(nn.Module):
             self.usage += counts
             self.steps += 1
             if int(self.steps) % self.refreshing.interval == 0:
-                self.refresh(x[mask])
+                self.refreshed += self.refresh(x[mask])
 
     @torch.no_grad()
     def refresh(self, x: torch.Tensor) -> int:
@@ -98,9 +102,20 @@ class CodebookQuantizer(nn.Module):
         return int(dead.sum())
 
 
+def _unquantized(x: torch.Tensor) -> Quantized:
+    """Without codes, or before they have started: an untrained encoder has to see its tokens."""
+    return Quantized(x, torch.full(x.shape[:1], -1, device=x.device))
+
+
 def nearest(x: torch.Tensor, codebook: torch.Tensor) -> torch.Tensor:
     """(n,) int64: the row of codebook (K, W) at the smallest Euclidean distance of each row of x (n, W)."""
-    return torch.addmm(codebook.square().sum(1), x, codebook.T, alpha=-2).argmin(1)
+    return _relative_distances(x, codebook).argmin(1)
+
+
+def _relative_distances(x: torch.Tensor, codebook: torch.Tensor) -> torch.Tensor:
+    """(n, K): squared distances less the squared norm of x, in float32: bfloat16 would confuse near codes."""
+    with torch.autocast(x.device.type, enabled=False):
+        return torch.addmm(codebook.square().sum(1), x, codebook.T, alpha=-2)
 
 
 def _samples(x: torch.Tensor, count: int) -> torch.Tensor:
@@ -129,10 +144,11 @@ class GumbelQuantizer(nn.Module):
         self.temperature.fill_(self.start * 0.1**progress)
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> Quantized:
-        if self.training and not self.initialised:
+        if not self.initialised:
+            if not self.training:
+                return _unquantized(x)
             self._initialise(x.detach()[mask])
-        distances = self.codebook.square().sum(1) - 2 * x.float() @ self.codebook.T
-        logits = -distances / x.shape[1] ** 0.5
+        logits = -_relative_distances(x.float(), self.codebook) / x.shape[1] ** 0.5
         codes = logits.argmax(-1)
         if self.training:
             weights = functional.gumbel_softmax(logits, tau=float(self.temperature), dim=-1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
 
@@ -17,13 +18,16 @@ def join_tokens(parts: Sequence[Tokens]) -> Tokens:
     if len(sizes) != 1:
         raise ValueError(f"stores with max_objects {sorted(sizes)} cannot be joined; allowed: one or more, all alike")
     first_task = offsets(np.array([len(part.task_ids) for part in parts]))
-    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _arrays() - set(STARTS)}
+    joined: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts]) for name in _arrays() - set(STARTS)
+    }
     for name in STARTS:
         joined[name] = offsets(np.concatenate([np.diff(getattr(part, name)) for part in parts]))
     shifted = [part.pair_task + first for part, first in zip(parts, first_task, strict=False)]
     joined["pair_task"] = np.concatenate(shifted).astype(np.int32)
-    texts = {name: tuple(text for part in parts for text in getattr(part, name)) for name in ("task_ids", "rules")}
-    return Tokens(**joined, **texts, max_objects=sizes.pop())
+    for name in ("task_ids", "rules"):
+        joined[name] = tuple(text for part in parts for text in getattr(part, name))
+    return Tokens(**joined, max_objects=sizes.pop())
 
 
 def _arrays() -> set[str]:

@@ -25,6 +25,7 @@ from arcjepa.sources import Subsets
 from arcjepa.tasks import Collection, Task, is_joined_solutions, load_collection
 
 EVALUATION = ("validation", "arc1", "arc2")
+RESERVED_PREFIXES = ("synthetic-", "candidates-")
 RESERVED = {"training", *EVALUATION, "rearc", "synthetic", "heldout", "pool", "calibration", "user"}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 # So many problems of a set are shown, the rest are counted.
@@ -93,6 +94,11 @@ def load_users(folder: str | Path) -> dict[str, Collection]:
     UserError if a name cannot be used, or if a set holds nothing good: its problems, one a line.
     Problems beside good tasks stay in `Collection.problems`, and are warnings on stderr.
     """
+    return {name: _load_set(path) for name, path in user_paths(folder).items()}
+
+
+def user_paths(folder: str | Path) -> dict[str, Path]:
+    """Where the user's sets lie, by name, sorted; nothing is read. UserError if a name cannot be used."""
     root = Path(folder)
     entries = sorted(path for path in root.iterdir() if _is_set(path)) if root.is_dir() else []
     paths: dict[str, Path] = {}
@@ -102,7 +108,7 @@ def load_users(folder: str | Path) -> dict[str, Collection]:
         name = path.name if path.is_dir() else path.stem
         _check_name(name, path, paths)
         paths[name] = path
-    return {name: _load_set(path) for name, path in paths.items()}
+    return paths
 
 
 def _is_set(path: Path) -> bool:
@@ -113,8 +119,8 @@ def _check_name(name: str, path: Path, others: dict[str, Path]) -> None:
     if not NAME.fullmatch(name):
         allowed = "1 to 64 letters, digits, - and _, a letter or digit first"
         raise UserError(f"{show(path)}: {show(name)} cannot name a test set; allowed: {allowed}; rename it")
-    if name.lower() in RESERVED:
-        reserved = ", ".join(sorted(RESERVED))
+    if name.lower() in RESERVED or name.lower().startswith(RESERVED_PREFIXES):
+        reserved = ", ".join([*sorted(RESERVED), *(f"{prefix}..." for prefix in RESERVED_PREFIXES)])
         raise UserError(f"{show(path)}: {show(name)} is reserved; allowed: any name but {reserved}; rename it")
     for other in others:
         # Case matters too, because results/ may lie on a file system that ignores it.

@@ -21,7 +21,7 @@ from arcjepa.embeddings import save_encoder
 from arcjepa.errors import UserError
 from arcjepa.jepa import JEPA, Outputs
 from arcjepa.objectives import Objective, Terms
-from arcjepa.quantizer import GumbelQuantizer
+from arcjepa.quantizer import CodebookQuantizer, GumbelQuantizer
 from arcjepa.record import EPOCH_COLUMNS, STEP_COLUMNS, Averages, Table, codes, geometry, write_summary
 from arcjepa.sigreg import directions
 from arcjepa.tokens import Tokens
@@ -190,8 +190,11 @@ class Trainer:
         sides = {"context": outputs.context[:, -1], "target": outputs.target}
         for side, z in sides.items():
             row |= {f"{name}_{side}": value for name, value in geometry(z, slices).items()}
-        if self.jepa.encoder.quantizer.codes:
+        quantizer = self.jepa.encoder.quantizer
+        if quantizer.codes:
             row |= codes(self.counts)
+        if isinstance(quantizer, CodebookQuantizer) and self.phase.quantizer.refresh.enabled:
+            row["refreshed_codes"], quantizer.refreshed = quantizer.refreshed, 0
         self.counts.zero_()
         return row
 

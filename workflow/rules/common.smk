@@ -4,15 +4,16 @@ import sys
 
 sys.path.insert(0, os.path.join(workflow.basedir, "src"))
 
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from hashlib import sha256
+from io import StringIO
 from pathlib import Path
 
 from arcjepa import config as settings
 from arcjepa.errors import UserError
 from arcjepa.params import did_you_mean, read_params
 from arcjepa.provenance import code_files, digest, files_below
-from arcjepa.splits import user_paths
+from arcjepa.splits import load_users, user_paths
 
 ROOT = Path(workflow.basedir)
 SCRIPTS = ROOT / "workflow" / "scripts"
@@ -47,13 +48,10 @@ with one_line_errors():
         )
 
 SCALE = PARAMS.scale
-# The user's sets that only test, beside the two of ARC.
-TEST_SETS = [
-    "arc1",
-    "arc2",
-    *(name for name in USER_SETS if name not in PARAMS.data.user_training),
-]
-REAL_SPLITS = ["training", "validation", *TEST_SETS]
+ARC_SPLITS = ["training", "validation", "arc1", "arc2"]
+USER_TEST_SETS = [name for name in USER_SETS if name not in PARAMS.data.user_training]
+TEST_SETS = ["arc1", "arc2", *USER_TEST_SETS]
+REAL_SPLITS = [*ARC_SPLITS, *USER_TEST_SETS]
 SHARDS = [f"synthetic-{shard:03d}" for shard in range(PARAMS.data.synthetic.shards)]
 CANDIDATES = [f"candidates-{name}" for name in TEST_SETS]
 FRAME_SETS = [*REAL_SPLITS, "rearc", "heldout", *SHARDS]
@@ -137,6 +135,11 @@ def user_files(wildcards=None):
     return [str(file) for path in USER_SETS.values() for file in files_below(path)]
 
 
+def training_user_files(wildcards=None):
+    """The same, where any of them trains: what overlaps with a test set is then kept out of training."""
+    return user_files() if PARAMS.data.user_training else []
+
+
 def tokens_of(names):
     """The token files of these sets."""
     return expand(f"data/tokens/{SCALE}/{{name}}.safetensors", name=names)
@@ -165,6 +168,12 @@ def phase_outputs(phases):
     """Every file of these phases: a target that left one out would call a failed training up to date."""
     outputs = [*rules.train_encoder.output, *rules.evaluate_encoder.output]
     return expand(outputs, scale=SCALE, phase=phases, seed=PARAMS.seeds)
+
+
+def check_user_files():
+    """UserError where a set has nothing good in it. What is bad beside good is told by the job that reads it."""
+    with redirect_stderr(StringIO()):
+        load_users("data/raw/user")
 
 
 def check_gpu():

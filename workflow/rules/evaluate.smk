@@ -15,6 +15,8 @@ rule evaluate_encoder:
         "logs/{scale}/evaluate_encoder/{phase}-seed{seed}.log",
     benchmark:
         "logs/{scale}/benchmarks/evaluate_encoder.{phase}-seed{seed}.tsv"
+    # Before the figures of the training.
+    priority: 10
     conda:
         "../envs/arcjepa.yaml"
     threads: 1
@@ -46,6 +48,8 @@ rule evaluate_control:
         "logs/{scale}/evaluate_control/{control}-seed{seed}.log",
     benchmark:
         "logs/{scale}/benchmarks/evaluate_control.{control}-seed{seed}.tsv"
+    # Before the figures of the training.
+    priority: 10
     conda:
         "../envs/arcjepa.yaml"
     threads: 1

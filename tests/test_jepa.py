@@ -1,0 +1,255 @@
+"""One forward pass for every phase: who sees what, who learns, and that the prediction is about its own target."""
+
+from typing import Any
+
+import pytest
+import torch
+from model_cases import batch_of, steps, tiny_corpus, tiny_phase, weights
+from torch import nn
+
+from arcjepa.jepa import JEPA, FrameEncoder, Projector, Teacher
+from arcjepa.record import Averages
+from arcjepa.tokens import Tokens
+from arcjepa.trainer import Trainer
+from arcjepa.views import TokenBatch
+
+pytestmark = pytest.mark.usefixtures("seeded")
+SIZE = 6
+
+
+def model(name: str, changes: dict[str, Any] | None = None) -> JEPA:
+    torch.manual_seed(0)
+    return JEPA(tiny_phase(name, changes))
+
+
+def blocks(tokens: Tokens, count: int, start: int = 0) -> TokenBatch:
+    """`count` blocks of SIZE frames."""
+    return batch_of(tokens, range(start, start + count * SIZE))
+
+
+TEACHER = {"loss.teacher.enabled": True}
+VIEWED = {"loss.invariance.enabled": True}
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "own", "apart", "view"),
+    [
+        ("baseline", {}, 4, True, True),
+        ("phase1", {"loss.invariance.enabled": False}, 3, True, False),
+        ("baseline", {"loss.teacher.enabled": False}, 5, False, True),
+        ("phase2", {}, 4, False, False),
+        ("phase2", {"sequence.framing": "query"}, 2, False, False),
+        ("phase2", {"sequence.window": 7}, 8, False, False),
+        ("phase3", {"quantizer.kind": "fsq"}, 6, False, False),
+    ],
+)
+def test_every_output_has_its_shape_and_place(
+    tokens: Tokens, name: str, changes: dict[str, Any], own: int, apart: bool, view: bool
+) -> None:
+    jepa = model(name, changes)
+    batch, target = blocks(tokens, own), blocks(tokens, 1, 100)
+    jepa(batch, target if apart else None, view)  # codebooks start here
+    jepa.eval()
+    out = jepa(batch, target if apart else None, view)
+    frames = own - (not apart) - view
+    embedded = jepa.encoder(batch).projected.unflatten(0, (own, SIZE))
+    assert out.context.shape == (SIZE, frames, 16)
+    assert torch.allclose(out.context.transpose(0, 1), embedded[:frames], atol=1e-5)
+    assert torch.allclose(out.prediction, jepa.predictor(embedded[:frames].transpose(0, 1)), atol=1e-5)
+    if not apart:
+        assert torch.allclose(out.target, embedded[frames], atol=1e-5)
+    assert (out.view is not None) == view
+    if out.view is not None:
+        assert torch.allclose(out.view, embedded[-1], atol=1e-5)
+    assert out.prediction.dtype == out.context.dtype == torch.float32
+
+
+@pytest.mark.parametrize("teacher", [False, True])
+@pytest.mark.parametrize("view", [False, True])
+def test_relations_are_of_context_and_target_whatever_lies_between(tokens: Tokens, teacher: bool, view: bool) -> None:
+    changes = {"loss.teacher.enabled": teacher, "loss.invariance.enabled": view, "quantizer.kind": "none"}
+    jepa = model("baseline", changes).eval()
+    own = 3 + (not teacher) + view
+    batch, target = blocks(tokens, own), blocks(tokens, 1, 100)
+    relations = jepa(batch, target if teacher else None, view).relations
+    assert relations is not None
+    slots = batch.valid.shape[1]
+    assert relations.objects.shape == (4, SIZE, slots, 16)
+    contact = batch.contact.unflatten(0, (own, SIZE))
+    expected = torch.cat([contact[:3], target.contact[None] if teacher else contact[3:4]])
+    assert (relations.adjacent >= expected).all()
+    valid = batch.valid.unflatten(0, (own, SIZE))
+    present = torch.cat([valid[:3], target.valid[None] if teacher else valid[3:4]])
+    assert relations.objects[~present].abs().sum() == 0
+    assert not (relations.adjacent & ~present[..., None]).any()
+    assert not relations.adjacent.diagonal(dim1=-2, dim2=-1).any()
+    assert relations.adjacent.equal(relations.adjacent.transpose(-1, -2))
+
+
+def test_relations_are_made_only_where_a_loss_asks(tokens: Tokens) -> None:
+    assert model("phase2")(blocks(tokens, 4), None, False).relations is None
+
+
+def test_the_projector_has_batch_norm_and_no_layer_norm_at_its_end() -> None:
+    projector = Projector(16, 8)
+    assert any(isinstance(layer, nn.BatchNorm1d) for layer in projector.modules())
+    assert not any(isinstance(layer, nn.LayerNorm) for layer in projector.modules())
+    x = 0.1 * torch.randn(256, 48) + 5  # narrow, as embeddings start
+    spread = projector(x).std(0).mean() / projector.leave.weight.norm(dim=1).mean()
+    assert spread > 0.2
+    assert torch.allclose(projector(100 * x), projector(x), atol=2e-2)
+
+
+@pytest.mark.parametrize("name", ["phase1", "phase2", "phase3"])
+def test_the_encoder_at_production_scale_is_as_large_as_the_analysis_says(name: str) -> None:
+    from model_cases import PARAMS
+
+    from arcjepa.config import from_mapping
+    from arcjepa.params import read_params
+
+    phase = from_mapping({**read_params(PARAMS), "scale": "production"}).phase_settings(name)
+    with torch.device("meta"):
+        encoder = FrameEncoder(phase)
+    assert 4e6 < sum(p.numel() for p in encoder.parameters()) < 5e6
+
+
+@pytest.mark.parametrize("name", ["baseline", "phase2", "phase3"])
+def test_packed_and_static_batches_give_the_same_embeddings_and_codebook(tokens: Tokens, name: str) -> None:
+    made = []
+    for static in (False, True):
+        encoder = model(name).encoder
+        torch.manual_seed(1)
+        encoder(batch_of(tokens, range(30), static))  # in training: the codebook starts here
+        encoder.eval()
+        made.append((encoder(batch_of(tokens, range(30), static)).projected, weights(encoder)))
+    if name != "phase3":  # whose Gumbel noise is drawn for other rows too
+        assert torch.allclose(made[0][0], made[1][0], atol=1e-4)
+        assert torch.allclose(made[0][1], made[1][1], atol=1e-4)
+    assert all(torch.isfinite(projected).all() for projected, _ in made)
+
+
+@pytest.mark.parametrize("name", ["baseline", "phase2", "phase3"])
+def test_reduced_precision_stays_near_full_precision(tokens: Tokens, name: str) -> None:
+    jepa = model(name, {"model.dropout": 0.0, "sequence.window": 3} if name == "phase3" else {"model.dropout": 0.0})
+    apart, view = (blocks(tokens, 1, 100), True) if name == "baseline" else (None, False)
+    batch = blocks(tokens, 3 + (apart is None) + view)
+    jepa(batch, apart, view)
+    jepa.eval()
+    full = jepa(batch, apart, view)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        half = jepa(batch, apart, view)
+    for z in ("context", "prediction", "target"):
+        one, other = getattr(full, z), getattr(half, z)
+        assert other.dtype == torch.float32
+        assert (one - other).norm() < 0.2 * one.norm()
+    (half.prediction - half.target).square().mean().backward()
+    assert all(torch.isfinite(p.grad).all() for p in jepa.parameters() if p.grad is not None)
+
+
+# --- the teacher
+
+
+def test_the_teacher_starts_as_the_encoder_and_follows_its_closed_form() -> None:
+    """Against an encoder that jumps once and stays: distance * decay^t."""
+    encoder = FrameEncoder(tiny_phase("baseline"))
+    teacher = Teacher(encoder, 0.9)
+    names = [name for name, _ in teacher.encoder.named_parameters()]
+    start = {name: p.detach().clone() for name, p in encoder.named_parameters()}
+    assert all(torch.equal(p, start[name]) for name, p in teacher.encoder.named_parameters())
+    with torch.no_grad():
+        for p in encoder.parameters():
+            p.add_(torch.randn_like(p))
+    for t in range(1, 6):
+        teacher.update(encoder)
+        for name, mine in teacher.encoder.named_parameters():
+            theirs = dict(encoder.named_parameters())[name]
+            expected = 0.9**t * start[name] + (1 - 0.9**t) * theirs
+            assert torch.allclose(mine, expected, atol=1e-5)
+    assert len(names) > 10
+
+
+def test_the_teacher_follows_a_moving_encoder_in_training() -> None:
+    trainer = Trainer(tiny_phase("phase1", {"loss.teacher.decay": 0.8}), tiny_corpus(), 0, "cpu")
+    teacher = trainer.jepa.teacher
+    assert teacher is not None
+    name = "tokens.grid_features.scalars.weight"
+    expected = teacher.encoder.get_parameter(name).clone()
+    for _ in range(3):
+        steps(trainer, 1)
+        expected = 0.8 * expected + 0.2 * trainer.jepa.encoder.get_parameter(name).detach()
+        assert torch.allclose(teacher.encoder.get_parameter(name), expected, atol=1e-6)
+    assert not torch.allclose(expected, trainer.jepa.encoder.get_parameter(name), atol=1e-5)
+
+
+def test_the_teacher_gets_no_gradient_and_its_target_is_detached(tokens: Tokens) -> None:
+    jepa = model("phase1")
+    out = jepa(blocks(tokens, 4), blocks(tokens, 1, 100), True)
+    assert not out.target.requires_grad
+    (out.prediction - out.target).square().mean().backward()
+    assert all(p.grad is None and not p.requires_grad for p in jepa.teacher.parameters())
+    assert any(p.grad is not None for p in jepa.encoder.parameters())
+
+
+def test_without_a_teacher_the_target_has_a_gradient(tokens: Tokens) -> None:
+    out = model("phase2")(blocks(tokens, 4), None, False)
+    assert out.target.requires_grad
+
+
+def test_the_teacher_s_pass_leaves_the_codebook_alone_and_uses_it(tokens: Tokens) -> None:
+    jepa = model("phase1")
+    jepa(blocks(tokens, 4), blocks(tokens, 1, 100), True)
+    quantizer, target = jepa.encoder.quantizer, blocks(tokens, 1, 100)
+    before = weights(quantizer)
+    taught = jepa.teacher(target, quantizer)
+    assert weights(quantizer).equal(before)
+    assert quantizer.training
+    used = taught.quantized.codes
+    assert torch.allclose(taught.quantized.embeddings[used >= 0], quantizer.codebook[used[used >= 0]], atol=1e-5)
+    assert not [name for name in jepa.teacher.state_dict() if "quantizer" in name]
+
+
+def test_the_encoder_s_own_pass_does_move_the_codebook(tokens: Tokens) -> None:
+    jepa = model("phase1")
+    for _ in range(2):
+        before = weights(jepa.encoder.quantizer)
+        jepa(blocks(tokens, 4), blocks(tokens, 1, 100), True)
+        assert not weights(jepa.encoder.quantizer).equal(before)
+
+
+@pytest.mark.parametrize("name", ["baseline", "phase2", "phase3"])
+def test_evaluation_changes_nothing_at_all(tokens: Tokens, name: str) -> None:
+    jepa = model(name, {"sequence.window": 3} if name == "phase3" else {})
+    apart = blocks(tokens, 1, 100) if jepa.teacher is not None else None
+    jepa(blocks(tokens, 4), apart, name == "baseline")
+    jepa.eval()
+    before = weights(jepa)
+    one, two = (jepa(blocks(tokens, 4), apart, name == "baseline") for _ in range(2))
+    assert weights(jepa).equal(before)
+    assert one.prediction.equal(two.prediction)
+
+
+@pytest.mark.parametrize("name", ["baseline", "phase2", "phase3"])
+def test_gradients_reach_every_parameter_that_learns(name: str) -> None:
+    trainer = Trainer(tiny_phase(name), tiny_corpus(), 0, "cpu")
+    before = {n: p.detach().clone() for n, p in trainer.jepa.named_parameters() if p.requires_grad}
+    steps(trainer, 2)
+    still = [n for n, p in trainer.jepa.named_parameters() if n in before and torch.equal(p, before[n])]
+    assert still == []
+
+
+# --- does it predict its own target?
+
+
+@pytest.mark.parametrize("name", ["baseline", "phase2"])
+def test_shuffled_targets_are_far_harder_to_predict(name: str) -> None:
+    trainer = Trainer(tiny_phase(name), tiny_corpus(), 0, "cpu")
+    for _ in range(40):
+        trainer.train_step(1.0, Averages())
+    trainer.jepa.eval()
+    with torch.no_grad():
+        outputs, _, _ = trainer.forward(trainer.validation_tokens, trainer.validation[0], 0)
+        prediction, target = (nn.functional.normalize(z, dim=-1) for z in (outputs.prediction, outputs.target))
+        real = (prediction - target).square().sum(1).mean()
+        # half a batch away, as neighbours are pairs of one task
+        shuffled = (prediction - target.roll(len(target) // 2, 0)).square().sum(1).mean()
+    assert shuffled > 2 * real
