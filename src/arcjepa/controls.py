@@ -32,9 +32,7 @@ class TokenFeatures:
         assert rule in RULES, f"rule {rule!r}; allowed: {', '.join(RULES)}"
         self.rule = rule
         off = Curriculum(enabled=False, epochs=[1])
-        self.sequence = SequenceSettings(
-            framing="demonstrations", window=window, synthetic_share=0.0, curriculum=off
-        )
+        self.sequence = SequenceSettings(framing="demonstrations", window=window, synthetic_share=0.0, curriculum=off)
         self._standardiser = Standardiser.fit(
             np.concatenate([token_features(tokens, np.arange(len(tokens))) for tokens in training])
         )
@@ -157,5 +155,5 @@ def _object_features(batch: TokenBatch) -> np.ndarray:
         top + height == grid_height, left + width == grid_width, *(bits & bit > 0 for bit in SYMMETRIES),
     ]  # fmt: skip
     kinds = np.eye(3, dtype=np.float32)[(height > 1).astype(int) + (width > 1)]
-    one_hot = np.eye(layout.MIXED + 1, dtype=np.float32)[colour][:, :, :layout.MIXED]
+    one_hot = np.eye(layout.MIXED + 1, dtype=np.float32)[colour][:, :, : layout.MIXED]
     return np.concatenate([np.stack(scalars, axis=2), one_hot, kinds], axis=2, dtype=np.float32)

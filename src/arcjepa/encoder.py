@@ -78,9 +78,7 @@ class GridFeatures(nn.Module):
 
     def forward(self, batch: TokenBatch) -> torch.Tensor:
         """(M, W)."""
-        rows = torch.stack(
-            [batch.height, SIDE + 1 + batch.width, 2 * (SIDE + 1) + batch.background], dim=1
-        )
+        rows = torch.stack([batch.height, SIDE + 1 + batch.width, 2 * (SIDE + 1) + batch.background], dim=1)
         cells = (batch.height * batch.width).float()[:, None]
         histogram, residual = batch.histogram.float(), batch.residual.float()
         scalars = [histogram / cells, (histogram > 0).float(), residual / cells]

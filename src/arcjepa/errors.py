@@ -2,4 +2,4 @@
 
 
 class UserError(ValueError):
-    """Input that cannot be used: one line that names the file, the key, the value, what is allowed and what to type next."""
+    """Unusable input: one line that names the file, the key, the value, what is allowed and what to type next."""

@@ -98,9 +98,7 @@ def evaluate(embedder: Embedder, data: EvaluationData, settings: Evaluation) -> 
     pool = draw_pool(held_tokens, settings)
     scores.record["pool"] = {"size": len(pool), "chance": float(np.log(len(pool))), **pool.composition()}
     held = HeldOut(embedder, held_tokens, pool, settings.seed)
-    training = training_samples(
-        embedder, [data.training, data.synthetic], settings.readout_sequences, settings.seed
-    )
+    training = training_samples(embedder, [data.training, data.synthetic], settings.readout_sequences, settings.seed)
     own = held.own_prediction(np.concatenate([sample.target() for sample in training]).mean(axis=0))
     _add_yardstick(scores, "val_nce", own, held)
     for measure, frames in YARDSTICKS.items():
@@ -173,9 +171,7 @@ def _pairs(sample: Sample, seed: int) -> Samples:
     return Samples(sample.store.tokens, pairs, sample.store.frame(2 * pairs), sample.store.frame(2 * pairs + 1))
 
 
-def _add_retrieval(
-    scores: Scores, embedder: Embedder, data: EvaluationData, training: np.ndarray, seed: int
-) -> None:
+def _add_retrieval(scores: Scores, embedder: Embedder, data: EvaluationData, training: np.ndarray, seed: int) -> None:
     found = retrieve_rearc(embedder, data.rearc, training, data.scoreable)
     _add_retrieved(scores, "retrieval_rearc", "rearc", data.rearc, found["reporting"])
     _add_retrieved(scores, "retrieval_rearc_selection", "rearc", data.rearc, found["selection"])

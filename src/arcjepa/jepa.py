@@ -14,7 +14,7 @@ from arcjepa.config import Phase
 from arcjepa.dataset import context_frames
 from arcjepa.encoder import TokenEncoder, boxes_touch, pool, spread
 from arcjepa.predictor import Predictor
-from arcjepa.quantizer import Quantized, make_quantizer
+from arcjepa.quantizer import NoQuantizer, Quantized, QuantizerModule, make_quantizer
 from arcjepa.views import TokenBatch
 
 
@@ -56,7 +56,7 @@ class FrameEncoder(nn.Module):
         self.quantizer = make_quantizer(phase.model.width, phase.quantizer)
         self.projector = Projector(phase.model.width, phase.model.embedding)
 
-    def forward(self, batch: TokenBatch, quantizer: nn.Module | None = None) -> FrameEmbeddings:
+    def forward(self, batch: TokenBatch, quantizer: QuantizerModule | None = None) -> FrameEmbeddings:
         """Embeds M frames; `quantizer` stands in for the encoder's own."""
         grid, objects = self.tokens(batch)
         quantized = (quantizer or self.quantizer)(objects, batch.valid.flatten()[batch.slots])
@@ -133,11 +133,11 @@ class Teacher(nn.Module):
         super().__init__()
         self.encoder = copy.deepcopy(encoder).requires_grad_(False)
         # The codebook is the encoder's own: an average of code vectors would be no code.
-        self.encoder.quantizer = nn.Identity()
+        self.encoder.quantizer = NoQuantizer()
         self.decay = decay
 
     @torch.no_grad()
-    def forward(self, batch: TokenBatch, quantizer: nn.Module) -> FrameEmbeddings:
+    def forward(self, batch: TokenBatch, quantizer: QuantizerModule) -> FrameEmbeddings:
         """Embeds target frames with the encoder's codebook, which does not learn from them."""
         training = quantizer.training
         quantizer.eval()

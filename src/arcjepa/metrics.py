@@ -65,9 +65,7 @@ def fit_scorer(predictions: np.ndarray, own: np.ndarray, pool: np.ndarray, mean:
     return min(fitted, key=lambda scorer: scorer.calibration_nce)
 
 
-def _fit_temperature(
-    kind: str, predictions: np.ndarray, own: np.ndarray, pool: np.ndarray, mean: np.ndarray
-) -> Scorer:
+def _fit_temperature(kind: str, predictions: np.ndarray, own: np.ndarray, pool: np.ndarray, mean: np.ndarray) -> Scorer:
     scorer = Scorer(kind, 1.0, mean, float(np.log(len(pool) + 1)))
     scores = np.concatenate([scorer.paired(predictions, own)[:, None], scorer.scores(predictions, pool)], axis=1)
     spread = float(scores.std(axis=1).mean())
@@ -83,9 +81,7 @@ def _fit_temperature(
         return float(np.mean(np.log(buffer.sum(axis=1)) - positive * inverse))
 
     centre, reach = np.log(spread), np.log(TEMPERATURE_RANGE)
-    found = minimize_scalar(
-        nats, bounds=(centre - reach, centre + reach), method="bounded", options={"xatol": 0.01}
-    )
+    found = minimize_scalar(nats, bounds=(centre - reach, centre + reach), method="bounded", options={"xatol": 0.01})
     return Scorer(kind, float(np.exp(found.x)), mean, float(found.fun))
 
 
@@ -138,9 +134,7 @@ class Readout:
         return self.context(context) @ self.weights
 
 
-def fit_readout(
-    context: np.ndarray, target: np.ndarray, calibration: tuple[np.ndarray, np.ndarray]
-) -> Readout:
+def fit_readout(context: np.ndarray, target: np.ndarray, calibration: tuple[np.ndarray, np.ndarray]) -> Readout:
     """Fit on (n, F) and (n, D), with that of ALPHAS with the smallest squared error on such a `calibration` pair."""
     from_context, to_target = Standardiser.fit(context), Standardiser.fit(target)
     x, y = from_context(context), to_target(target)

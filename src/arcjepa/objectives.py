@@ -24,6 +24,9 @@ class Contrast(nn.Module):
     The temperature is learned, and clamped to its bounds.
     """
 
+    queue: torch.Tensor
+    pushed: torch.Tensor
+
     def __init__(self, settings: InfoNCE, dim: int) -> None:
         super().__init__()
         self.log_bounds = math.log(settings.temperature_min), math.log(settings.temperature_max)
@@ -73,6 +76,9 @@ class GradNorm(nn.Module):
     which the restoring force would read as solved.
     """
 
+    weights: torch.Tensor
+    first: torch.Tensor
+
     def __init__(self, terms: int, alpha: float) -> None:
         super().__init__()
         self.alpha = alpha
@@ -117,9 +123,7 @@ class Objective(nn.Module):
         if self.gradnorm is not None:
             losses = torch.stack([raw * weight for raw, weight in terms.values()])
             balance = self.gradnorm(losses, shared)
-            terms = {
-                name: (raw, weight * balance[i]) for i, (name, (raw, weight)) in enumerate(terms.items())
-            }
+            terms = {name: (raw, weight * balance[i]) for i, (name, (raw, weight)) in enumerate(terms.items())}
         if self.loss.invariance.enabled:
             terms["invariance"] = self._invariance(outputs, kinds), 1.0
         if outputs.relations is not None:

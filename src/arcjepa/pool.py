@@ -61,9 +61,7 @@ def draw_pool(stores: Mapping[str, Tokens], settings: Evaluation) -> Pool:
         drawn = _drawn(tokens, _calibrates(tokens, settings.seed), settings.seed)
         calibration[name] = np.sort(_distinct(tokens, drawn, seen, share))
     if not sum(len(frames) for frames in calibration.values()):
-        raise UserError(
-            "params.yaml: data.synthetic.held_out: too few tasks to calibrate on; allowed: 20 or more"
-        )
+        raise UserError("params.yaml: data.synthetic.held_out: too few tasks to calibrate on; allowed: 20 or more")
     return Pool(targets, calibration)
 
 

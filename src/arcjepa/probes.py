@@ -85,9 +85,7 @@ def probe(training: Samples, test: Samples) -> list[Probed]:
         labels = [frame_labels(part.tokens, 2 * part.pairs + 1, label) for part in parts]
         standardise = Standardiser.fit(labels[0])
         embeddings = [part.output for part in parts]
-        results += _probed(
-            label, embeddings, [standardise(x) for x in labels], [p.tasks for p in parts], _explained
-        )
+        results += _probed(label, embeddings, [standardise(x) for x in labels], [p.tasks for p in parts], _explained)
     return results
 
 
@@ -102,9 +100,7 @@ def _probed(
     selects = np.array([share_of(str(task), "probe selection") < SELECTION_SHARE for task in tasks[0]])
     if selects.all() or not selects.any():
         selects = np.arange(len(selects)) % 5 == 0
-    readout = fit_readout(
-        embeddings[0][~selects], labels[0][~selects], (embeddings[0][selects], labels[0][selects])
-    )
+    readout = fit_readout(embeddings[0][~selects], labels[0][~selects], (embeddings[0][selects], labels[0][selects]))
     scale = np.where(np.isinf(readout.target.scale), 0.0, readout.target.scale)
     constant = np.broadcast_to(labels[0].mean(axis=0), labels[1].shape)
     predicted = {

@@ -24,7 +24,16 @@ class Quantized:
     commitment: torch.Tensor | None = None
 
 
-class NoQuantizer(nn.Module):
+class QuantizerModule(nn.Module):
+    """What all quantisers are: x (n, W) and mask (n,) to a `Quantized`; `codes` is the number of codes, 0 for none."""
+
+    codes: int
+
+    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> Quantized:
+        raise NotImplementedError
+
+
+class NoQuantizer(QuantizerModule):
     """Passes embeddings through: the ablation without codes."""
 
     codes = 0
@@ -33,7 +42,7 @@ class NoQuantizer(nn.Module):
         return _unquantized(x)
 
 
-class CodebookQuantizer(nn.Module):
+class CodebookQuantizer(QuantizerModule):
     """Nearest of K vectors, learned by exponential moving averages (van den Oord et al. 2017, appendix A.1).
 
     The same update as `vector_quantize_pytorch.VectorQuantize` (a test holds them together), by sums over the
@@ -41,6 +50,13 @@ class CodebookQuantizer(nn.Module):
     batch, so that its scale is the data's, and counts start from the assignments of that batch: from zero, unused
     codes would blow up. Padding is masked out, and evaluation changes nothing.
     """
+
+    codebook: torch.Tensor
+    sums: torch.Tensor
+    counts: torch.Tensor
+    usage: torch.Tensor
+    initialised: torch.Tensor
+    steps: torch.Tensor
 
     def __init__(self, width: int, settings: Settings) -> None:
         super().__init__()
@@ -124,12 +140,15 @@ def _samples(x: torch.Tensor, count: int) -> torch.Tensor:
     return x[order[torch.arange(count, device=x.device) % len(x)]]
 
 
-class GumbelQuantizer(nn.Module):
+class GumbelQuantizer(QuantizerModule):
     """Codes drawn by Gumbel-softmax over negative squared distances (Jang et al. 2017): differentiable, no EMA.
 
     Training mixes code vectors softly at a temperature that `anneal` lowers to a tenth; evaluation takes the nearest.
     The code vectors start as samples of the first batch: at 1 / K all embeddings would be equal.
     """
+
+    temperature: torch.Tensor
+    initialised: torch.Tensor
 
     def __init__(self, width: int, settings: Settings) -> None:
         super().__init__()
@@ -160,11 +179,11 @@ class GumbelQuantizer(nn.Module):
     @torch.no_grad()
     def _initialise(self, x: torch.Tensor) -> None:
         self.codebook.copy_(_samples(x.float(), self.codes))
-        self.codebook += 0.01 * x.float().std() * torch.randn_like(self.codebook)
+        self.codebook.add_(torch.randn_like(self.codebook), alpha=0.01 * x.float().std().item())
         self.initialised.fill_(True)
 
 
-class ScalarQuantizer(nn.Module):
+class ScalarQuantizer(QuantizerModule):
     """Finite scalar quantisation (Mentzer et al. 2023): a few scalars rounded to fixed levels, no codebook to learn."""
 
     def __init__(self, width: int, settings: Settings) -> None:
@@ -177,7 +196,7 @@ class ScalarQuantizer(nn.Module):
         return Quantized(embeddings[0].to(x.dtype), codes[0].long().masked_fill(~mask, -1))
 
 
-def make_quantizer(width: int, settings: Settings) -> nn.Module:
+def make_quantizer(width: int, settings: Settings) -> QuantizerModule:
     """The quantiser that the settings ask for."""
     if settings.kind == "none":
         return NoQuantizer()

@@ -107,4 +107,3 @@ def sigreg_normalised(z: torch.Tensor, slices: torch.Tensor) -> torch.Tensor:
     It stays within [0.39, 0.41] whatever the embeddings do, so it regularises nothing.
     """
     return sigreg(torch.nn.functional.normalize(z.float(), dim=-1), slices) / len(z)
-

@@ -35,7 +35,7 @@ FORMAT = 1  # of the file: raise it when an array changes its meaning
 CHUNK = 1024  # frames per compiled call: bounds the worst-case buffers at some 8 MiB for 16 objects
 REACH = {4: 0, 8: 1}
 BACKGROUNDS = ("most_frequent", "zero")
-REMAKE = "make it again with `snakemake --forcerun tokenise`, or fetch it with `dvc pull`"
+REMAKE = "make it again with `snakemake --forcerun tokenise_frames`, or fetch it with `dvc pull`"
 
 
 class Settings(Protocol):

@@ -289,6 +289,7 @@ def _line(row: dict[str, Any], phase: Phase, elapsed: float) -> str:
 
 
 def _parts(view: View) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    assert view.shift is not None, "every view of training says how far it moves"
     return view.d8, view.colours, view.shift
 
 
