@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from model_cases import PARAMS, differs, nested, steps, tiny_corpus, tiny_params, tiny_phase, trace, weights
+from model_cases import PARAMS, tiny_params, tiny_phase
 
 from arcjepa import config
 from arcjepa.config import Phase, from_mapping, hyperparameters, resolved
 from arcjepa.errors import UserError
 from arcjepa.params import leaves, read_params
-from arcjepa.trainer import Trainer, train
 
 SCALES = ("tiny", "laptop", "diagnostic", "production")
 PHASES = ("baseline", "phase1", "phase2", "phase3")
@@ -109,6 +107,19 @@ def test_a_mechanism_that_is_off_hides_its_leaves(switch: str, off: Any, hidden:
     assert set(hidden) <= set(on)
     assert not set(hidden) & set(without)
     assert set(without) < set(on)
+
+
+@pytest.mark.parametrize(
+    ("kind", "read"),
+    [
+        ("none", set()),
+        ("vq", {"codes", "decay", "commitment", "refresh"}),
+        ("gumbel", {"codes", "temperature"}),
+        ("fsq", {"levels"}),
+    ],
+)
+def test_each_quantiser_has_its_own_settings(kind: str, read: set[str]) -> None:
+    assert set(resolved(tiny_phase("phase2", {"quantizer.kind": kind}).quantizer)) == {"kind"} | read
 
 
 def test_the_window_is_no_setting_where_only_the_query_is_shown() -> None:
@@ -277,186 +288,3 @@ def test_load_reads_the_file(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(PARAMS.read_text())
     assert config.load(path) == from_mapping(committed())
-
-
-# --- every knob is read: a changed leaf changes the first steps, or the epoch at which a run stops
-
-GUMBEL = {"quantizer.kind": "gumbel"}
-SQUARE = {"quantizer.kind": "fsq"}
-VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
-    "baseline": ("baseline", {}),
-    "phase2": ("phase2", {}),
-    "phase3": ("phase3", {}),
-    "fsq": ("phase2", SQUARE),
-    "gradnorm": ("baseline", {"loss.gradnorm.enabled": True, "loss.sigreg.form": "published"}),
-    "query": ("phase2", {"sequence.framing": "query"}),
-    "none": ("phase2", {"quantizer.kind": "none"}),
-    "impatient": ("baseline", {"stopping.patience": 2, "stopping.min_delta": 100.0}),
-}
-CHANGES: dict[str, Any] = {
-    "sequence.framing": "repeat",
-    "sequence.window": 7,
-    "sequence.synthetic_share": 0.1,
-    "sequence.curriculum.enabled": None,
-    "sequence.curriculum.epochs": [2, 3],
-    "model.width": 24,
-    "model.layers": 2,
-    "model.heads": 4,
-    "model.embedding": 24,
-    "model.predictor_layers": 2,
-    "model.frame_attention": None,
-    "model.dropout": 0.3,
-    "quantizer.kind": "none",
-    "quantizer.codes": 24,
-    "quantizer.decay": 0.5,
-    "quantizer.commitment": 0.3,
-    "quantizer.refresh.enabled": None,
-    "quantizer.refresh.interval": 2,
-    "quantizer.refresh.threshold": 1.0,
-    "quantizer.temperature": 0.5,
-    "quantizer.levels": [5, 5, 5],
-    "loss.prediction": "infonce",
-    "loss.lambda_sigreg": 0.5,
-    "loss.infonce.queue": 16,
-    "loss.infonce.temperature": 0.1,
-    "loss.infonce.temperature_min": 0.06,
-    "loss.infonce.temperature_max": 0.1,
-    "loss.teacher.enabled": None,
-    "loss.teacher.decay": 0.5,
-    "loss.sigreg.enabled": None,
-    "loss.sigreg.weight": 0.2,
-    "loss.sigreg.form": "published",
-    "loss.invariance.enabled": None,
-    "loss.invariance.colour": 0.2,
-    "loss.invariance.translation": 0.2,
-    "loss.invariance.symmetry": 0.2,
-    "loss.relational.enabled": None,
-    "loss.relational.weight": 0.05,
-    "loss.relational.self_share": 0.8,
-    "loss.relational.form": "normalised",
-    "loss.gradnorm.enabled": None,
-    "loss.gradnorm.alpha": 30.0,
-    "optimizer.lr": 1e-3,
-    "optimizer.weight_decay": 0.5,
-    "optimizer.clip": 0.01,
-    "stopping.enabled": None,
-    "stopping.patience": 1,
-    "stopping.min_delta": 0.0,
-}
-"""Another value for every leaf; None turns a switch."""
-EXTREME = {"loss.infonce.temperature_min": -9.0, "loss.infonce.temperature_max": 9.0}
-"""Where the learned log temperature is put, so that its bound is what counts."""
-STEPS = {"quantizer.refresh": 5, "loss.gradnorm.alpha": 8}
-
-
-def settings_of(variant: str, changes: dict[str, Any] | None = None) -> Phase:
-    name, differences = VARIANTS[variant]
-    changes = {**differences, **(changes or {})}
-    strength = changes.pop("loss.lambda_sigreg", None)
-    if strength is None:
-        return tiny_phase(name, changes)
-    tree = committed(scale="tiny", lambda_sigreg=strength)
-    tree["phases"]["changed"] = {"parent": name, **nested(changes)}
-    return from_mapping(tree).phase_settings("changed")
-
-
-def read_leaves(variant: str) -> dict[str, Any]:
-    tree = resolved(settings_of(variant))
-    del tree["training"]
-    return {".".join(path): value for path, value in leaves(tree)}
-
-
-def read_once() -> list[tuple[str, str]]:
-    """Every leaf that some variant reads, with the first that does and can be changed."""
-    chosen = dict.fromkeys(["loss.prediction"], "phase2") | dict.fromkeys(
-        [leaf for leaf in read_leaves("impatient") if leaf.startswith("stopping")], "impatient"
-    )
-    for variant in ("baseline", "phase2", "phase3", "fsq", "gradnorm"):
-        chosen = dict.fromkeys(read_leaves(variant), variant) | chosen
-    return sorted(chosen.items())
-
-
-def test_every_leaf_that_is_read_has_a_changed_value_here() -> None:
-    assert {leaf for leaf, _ in read_once()} == set(CHANGES)
-
-
-@pytest.mark.parametrize(("leaf", "variant"), read_once(), ids=lambda value: value)
-def test_every_leaf_changes_something(leaf: str, variant: str, tmp_path: Path) -> None:
-    value = CHANGES[leaf]
-    before = read_leaves(variant)[leaf]
-    changed = settings_of(variant, {leaf: (not before) if value is None else value})
-    assert read_leaves(variant)[leaf] != (not before if value is None else value)
-    count = next((n for name, n in STEPS.items() if leaf.startswith(name)), 3)
-    if leaf.startswith("stopping"):
-        assert epochs_run(settings_of(variant), tmp_path) != epochs_run(changed, tmp_path)
-    elif leaf in EXTREME:
-        assert differs(bounded_trace(settings_of(variant), leaf), bounded_trace(changed, leaf))
-    else:
-        assert differs(trace(settings_of(variant), count), trace(changed, count))
-
-
-def epochs_run(phase: Phase, folder: Path) -> int:
-    """How many of at most five epochs of two steps run."""
-    budget = phase.training.model_copy(update={"epochs": 5, "sequences": 64})
-    train(phase.model_copy(update={"training": budget}), tiny_params().tokens, tiny_corpus(), 0, "cpu", folder, str)
-    return int(json.loads((folder / "run.json").read_text())["epochs"])
-
-
-def bounded_trace(phase: Phase, leaf: str) -> tuple[list[float], torch.Tensor]:
-    trainer = Trainer(phase, tiny_corpus(), 0, "cpu")
-    assert trainer.objective.contrast is not None
-    trainer.objective.contrast.log_temperature.data.fill_(EXTREME[leaf])
-    return steps(trainer, 2), weights(trainer.jepa)
-
-
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_a_leaf_that_is_hidden_changes_nothing(variant: str) -> None:
-    plain = settings_of(variant)
-    read = read_leaves(variant)
-    everything = {".".join(path): value for path, value in leaves(plain.model_dump(exclude={"training"}))}
-    unread = everything.keys() - read.keys() - {"loss.lambda_sigreg"}
-    hidden = {leaf: (not everything[leaf]) if CHANGES[leaf] is None else CHANGES[leaf] for leaf in unread}
-    assert hidden
-    same = settings_of(variant, hidden)
-    assert resolved(same) == resolved(plain)
-    assert not differs(trace(plain), trace(same))
-
-
-# --- the alternatives that the analysis names are a leaf or two away
-
-ALTERNATIVES: list[tuple[str, dict[str, Any]]] = [
-    ("baseline", {"loss.relational.form": "normalised"}),
-    ("baseline", {"loss.relational.weight": 0.0025}),
-    ("baseline", {"quantizer.codes": 256}),
-    ("baseline", {"quantizer.codes": 384}),
-    ("baseline", {"loss.teacher.enabled": False}),
-    ("phase2", {"loss.teacher.enabled": True}),
-    ("phase1", {"loss.sigreg.weight": 1.0}),
-    ("phase1", {"loss.sigreg.weight": 1.0, "loss.sigreg.form": "published"}),
-    ("phase2", {"quantizer.kind": "none"}),
-    ("phase2", {"quantizer.kind": "fsq"}),
-    ("phase2", {"quantizer.kind": "gumbel"}),
-    ("phase3", {"quantizer.kind": "vq"}),
-    ("phase3", {"quantizer.kind": "fsq"}),
-    ("phase1", {"loss.gradnorm.enabled": True}),
-    ("phase2", {"loss.gradnorm.enabled": True}),
-    ("phase2", {"sequence.window": 5}),
-    ("phase3", {"sequence.window": 7}),
-    ("phase3", {"model.frame_attention": False}),
-    ("phase2", {"sequence.framing": "query"}),
-    ("phase2", {"sequence.framing": "repeat"}),
-    ("phase3", {"sequence.framing": "query"}),
-    ("phase3", {"sequence.curriculum.enabled": False}),
-    ("phase2", {"sequence.curriculum.enabled": True}),
-    ("phase1", {"quantizer.refresh.enabled": True}),
-    ("phase1", {"loss.relational.enabled": True}),
-]
-
-
-@pytest.mark.parametrize(("name", "changes"), ALTERNATIVES, ids=lambda value: str(value))
-def test_every_alternative_trains_and_differs(name: str, changes: dict[str, Any]) -> None:
-    count = 5 if "quantizer.refresh.enabled" in changes else 2
-    losses, values = trace(tiny_phase(name, changes), count)
-    assert all(torch.isfinite(torch.tensor(losses)))
-    assert torch.isfinite(values).all()
-    assert differs((losses, values), trace(tiny_phase(name), count))
