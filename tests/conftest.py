@@ -1,8 +1,13 @@
 """Fixtures that several test files share. Imports are inside, as tests of the data side need no torch."""
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
+
+# Before torch or numpy start their threads: tests run side by side, and their numbers should not depend on the cores.
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ[variable] = "1"
 
 if TYPE_CHECKING:
     from arcjepa.config import Params

@@ -7,7 +7,7 @@ import pytest
 from arcjepa.comparison import apart, load_runs, metrics_table, probes_table, ranking_table
 from arcjepa.config import Evaluation
 from arcjepa.errors import UserError
-from arcjepa.evaluation import Scores, save_scores
+from arcjepa.scores import Scores, save_scores
 
 EVALUATION = Evaluation(pool=128, max_tasks=24, readout_sequences=200, bootstrap=200, seed=7)
 HEADLINE = [

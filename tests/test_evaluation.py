@@ -5,9 +5,10 @@ from fake_embedders import SETTINGS, Collapsed, Guessing, Oracle, make_frames, m
 
 from arcjepa.candidates import draw_candidates
 from arcjepa.config import Evaluation
-from arcjepa.evaluation import COLUMNS, EvaluationData, evaluate, save_scores
+from arcjepa.evaluation import EvaluationData, evaluate
 from arcjepa.examples import load_examples
 from arcjepa.ranking import TestSet
+from arcjepa.scores import COLUMNS, save_scores
 from arcjepa.tokens import tokenise
 
 EVALUATION = Evaluation(pool=128, max_tasks=24, readout_sequences=200, bootstrap=50, seed=7)

@@ -280,10 +280,10 @@ def test_an_early_stop_keeps_the_best_weights(tmp_path: Path) -> None:
 
 
 def test_a_run_that_improves_is_not_stopped(tmp_path: Path) -> None:
-    phase = budget(tiny_phase("phase1", {"stopping.patience": 1, "stopping.min_delta": 0.0}), epochs=4, sequences=128)
+    phase = budget(tiny_phase("phase1", {"stopping.patience": 1, "stopping.min_delta": 0.0}), epochs=3, sequences=128)
     epochs, _, summary = run(phase, tmp_path)
     assert epochs["val_prediction"].is_monotonic_decreasing
-    assert summary["epochs"] == summary["best_epoch"] == 4
+    assert summary["epochs"] == summary["best_epoch"] == 3
 
 
 # --- the record of a run

@@ -19,7 +19,7 @@ from arcjepa.errors import UserError
 from arcjepa.files import write_atomic
 from arcjepa.frames import Frames, Grids
 from arcjepa.near_misses import near_misses
-from arcjepa.pool import share_of
+from arcjepa.shares import share_of
 
 KINDS = ("A", "B", "C")
 OTHERS = 15

@@ -15,9 +15,9 @@ import pandas as pd
 
 from arcjepa.config import Evaluation
 from arcjepa.errors import UserError
-from arcjepa.evaluation import COLUMNS
 from arcjepa.intervals import Interval, mean_interval, scalar_interval
 from arcjepa.probes import FRAME_LABELS, METHODS, RULE_LABELS
+from arcjepa.scores import COLUMNS
 
 UNTRAINED = "untrained"
 CONTROLS = (UNTRAINED, "tokens", "copy")

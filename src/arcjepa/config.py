@@ -268,7 +268,8 @@ class Optimizer(Settings):
 
 class Stopping(Settings):
     enabled: bool
-    """Stop when the validation prediction loss no longer improves, and keep the best weights."""
+    """Stop when validation no longer improves (the prediction loss of InfoNCE, the relative error of LeJEPA), and keep
+    the best weights."""
     patience: Count
     """Epochs without improvement."""
     min_delta: NonNegative

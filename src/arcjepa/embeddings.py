@@ -81,7 +81,7 @@ class FrozenEncoder:
 
     @torch.no_grad()
     def code_counts(self, tokens: Tokens, frames: np.ndarray | None = None) -> np.ndarray | None:
-        """Assignments per code over the object tokens of the frames."""
+        """Assignments per code over the object tokens of the frames; None where there is no codebook yet."""
         codes = self.jepa.encoder.quantizer.codes
         if not codes:
             return None
@@ -91,7 +91,7 @@ class FrozenEncoder:
         for chunk in rows.split(CHUNK):
             used = self.jepa.encoder(gather(held, chunk.to(self.device), None)).quantized.codes.cpu()
             counts += torch.bincount(used[used >= 0], minlength=codes)
-        return counts.numpy()
+        return counts.numpy() if counts.any() else None
 
     def _hold(self, tokens: Tokens) -> DeviceTokens:
         if tokens not in self._held:

@@ -1,22 +1,17 @@
 """Everything that is measured on one frozen encoder, in one table: the same code for every phase and control."""
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from arcjepa.candidates import KINDS
 from arcjepa.config import Evaluation
 from arcjepa.embeddings import Embedder
-from arcjepa.examples import Examples, choose_examples, save_examples
-from arcjepa.files import write_atomic
+from arcjepa.examples import Examples, choose_examples
 from arcjepa.geometry import (
     GROUPS,
-    Scalar,
     code_perplexity,
     code_usage,
     describe,
@@ -27,10 +22,10 @@ from arcjepa.pool import draw_pool
 from arcjepa.probes import Samples, probe, sample_pairs
 from arcjepa.ranking import TestSet, rank_candidates
 from arcjepa.retrieval import Retrieval, retrieve_augmented, retrieve_rearc
+from arcjepa.scores import Scores
 from arcjepa.tokens import Tokens
 from arcjepa.yardstick import HeldOut, Sample, Yardstick, training_samples
 
-COLUMNS = ("measure", "set", "task", "total", "weight", "value", "error")
 MAP_FRAMES = 2000
 CODE_FRAMES = 2048
 YARDSTICKS = {"readout_nce": slice(None), "query_only_nce": slice(-1, None)}
@@ -57,35 +52,6 @@ class EvaluationData:
         # A task of the user's that trains has the id "<name>/<id>".
         trained = {task.rsplit("/")[-1] for task in self.training.task_ids}
         return frozenset(self.rearc.task_ids) - trained
-
-
-@dataclass
-class Scores:
-    """What was measured: `rows` are sums per task (or scalars) in the columns COLUMNS, `record` the choices made."""
-
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    record: dict[str, Any] = field(default_factory=dict)
-    examples: Examples = field(default_factory=lambda: Examples([], np.zeros((0, 0)), ()))
-
-    @property
-    def table(self) -> pd.DataFrame:
-        """Long format: a mean over tasks is sum(total) / sum(weight); a scalar has value and error, and no task."""
-        return pd.DataFrame(self.rows, columns=list(COLUMNS))
-
-    def add_means(
-        self, measure: str, part: str, ids: Sequence[str], tasks: np.ndarray, values: Sequence[np.ndarray]
-    ) -> None:
-        """Sums per task of totals, and of weights if given (1 each otherwise). `tasks` (n,): indices into `ids`."""
-        totals, weights = values if len(values) == 2 else (values[0], np.ones(len(tasks)))
-        sums = [np.bincount(tasks, x, minlength=len(ids)) for x in (totals, weights)]
-        self.rows += [
-            {"measure": measure, "set": part, "task": ids[t], "total": sums[0][t], "weight": sums[1][t]}
-            for t in np.unique(tasks)
-        ]
-
-    def add_scalar(self, measure: str, part: str, scalar: Scalar) -> None:
-        """A value over all tasks, with its standard error."""
-        self.rows.append({"measure": measure, "set": part, "task": "", "value": scalar[0], "error": scalar[1]})
 
 
 def evaluate(embedder: Embedder, data: EvaluationData, settings: Evaluation) -> Scores:
@@ -212,10 +178,3 @@ def _map(held: HeldOut, seed: int) -> tuple[np.ndarray, tuple[str, ...]]:
     chosen = np.sort(rng.choice(single, min(MAP_FRAMES, len(single)), replace=False))
     labels = tuple(rules[i].split("(")[0] for i in chosen)
     return sample.store.projected(sample.sequences.target[chosen]), labels
-
-
-def save_scores(folder: Path, scores: Scores) -> None:
-    """Write scores.csv, evaluation.json (the pool's composition and the choices made) and examples.npz."""
-    write_atomic(folder / "scores.csv", scores.table.to_csv(index=False, float_format="%.9g").encode())
-    write_atomic(folder / "evaluation.json", (json.dumps(scores.record, indent=2) + "\n").encode())
-    save_examples(folder / "examples.npz", scores.examples)

@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,8 +14,10 @@ from arcjepa.candidates import KINDS
 from arcjepa.errors import UserError
 from arcjepa.files import write_atomic
 from arcjepa.frames import Grids
-from arcjepa.ranking import Ranking, TestSet
 from arcjepa.tokens import detokenise
+
+if TYPE_CHECKING:  # figures read examples, and should not have to import torch
+    from arcjepa.ranking import Ranking, TestSet
 
 MAX_EXAMPLES = 12
 SHOWN_KINDS = ("B", "C")
@@ -46,7 +49,7 @@ class Examples:
     """(n,) what each frame is: the first primitive of its rule."""
 
 
-def choose_examples(test: TestSet, ranking: Ranking) -> list[Example]:
+def choose_examples(test: "TestSet", ranking: "Ranking") -> list[Example]:
     """Up to MAX_EXAMPLES queries, spread over the test set, with their candidates of kinds B and C."""
     starts = test.candidates.lists()
     wanted = [KINDS.index(kind) for kind in SHOWN_KINDS]
@@ -60,7 +63,7 @@ def choose_examples(test: TestSet, ranking: Ranking) -> list[Example]:
     return examples
 
 
-def _example(test: TestSet, entries: slice, scores: np.ndarray) -> Example:
+def _example(test: "TestSet", entries: slice, scores: np.ndarray) -> Example:
     candidates, tokens = test.candidates, test.tokens
     pair = int(candidates.query_pair[candidates.query[entries.start]])
     task = int(tokens.pair_task[pair])

@@ -3,7 +3,6 @@
 Legend: B sequences, F context frames, n pool targets, W pooled width, D projected width.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ import numpy as np
 from arcjepa.config import Evaluation
 from arcjepa.embeddings import Embedder, Embedding
 from arcjepa.errors import UserError
+from arcjepa.shares import share_of
 from arcjepa.tokens import Tokens
 
 CALIBRATION_SHARE = 0.2
@@ -63,12 +63,6 @@ def draw_pool(stores: Mapping[str, Tokens], settings: Evaluation) -> Pool:
     if not sum(len(frames) for frames in calibration.values()):
         raise UserError("params.yaml: data.synthetic.held_out: too few tasks to calibrate on; allowed: 20 or more")
     return Pool(targets, calibration)
-
-
-def share_of(text: str, salt: str) -> float:
-    """A number in [0, 1) that depends on the text alone: splits by it do not move when other tasks come or go."""
-    digest = hashlib.blake2b(f"{salt}:{text}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") / 2**64
 
 
 def grid_key(tokens: Tokens, frame: int) -> bytes:

@@ -13,8 +13,8 @@ import numpy as np
 from arcjepa.controls import grid_symmetry
 from arcjepa.layout import HOLES
 from arcjepa.metrics import TINY, Standardiser, fit_readout
-from arcjepa.pool import share_of
 from arcjepa.primitives import PRIMITIVES
+from arcjepa.shares import share_of
 from arcjepa.tokens import Tokens
 
 MAX_PAIRS = 2048

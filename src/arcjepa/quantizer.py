@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 from torch.nn import functional
-from vector_quantize_pytorch import FSQ
 
 from arcjepa.config import Quantizer as Settings
 
@@ -187,6 +186,9 @@ class ScalarQuantizer(QuantizerModule):
     """Finite scalar quantisation (Mentzer et al. 2023): a few scalars rounded to fixed levels, no codebook to learn."""
 
     def __init__(self, width: int, settings: Settings) -> None:
+        # Here, as importing it takes over a second that only this quantiser should pay.
+        from vector_quantize_pytorch import FSQ
+
         super().__init__()
         self.layer = FSQ(levels=list(settings.levels), dim=width)
         self.codes = self.layer.codebook_size

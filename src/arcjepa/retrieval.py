@@ -11,7 +11,7 @@ import torch
 
 from arcjepa.embeddings import Embedder
 from arcjepa.metrics import TINY, Standardiser
-from arcjepa.pool import share_of
+from arcjepa.shares import share_of
 from arcjepa.tokens import Tokens
 from arcjepa.views import View
 

@@ -221,12 +221,14 @@ def train(
     trainer = Trainer(phase, corpus, seed, device)
     tables = Table(folder / "epochs.csv", EPOCH_COLUMNS), Table(folder / "steps.csv", STEP_COLUMNS)
     started, best, best_epoch, best_weights = time.perf_counter(), math.inf, 0, None
+    # The squared error of LeJEPA grows with the embeddings' variance, which SIGReg brings to 1 first.
+    watched = "val_prediction" if phase.loss.prediction == "infonce" else "val_prediction_error"
     for epoch in range(1, phase.training.epochs + 1):
         row = _epoch(trainer, epoch, tables[1])
         tables[0].append(row)
         progress(_line(row, phase, time.perf_counter() - started))
-        if phase.stopping.enabled and row["val_prediction"] < best - phase.stopping.min_delta:
-            best, best_epoch, best_weights = row["val_prediction"], epoch, deepcopy(trainer.jepa.state_dict())
+        if phase.stopping.enabled and row[watched] < best - phase.stopping.min_delta:
+            best, best_epoch, best_weights = row[watched], epoch, deepcopy(trainer.jepa.state_dict())
         if phase.stopping.enabled and epoch - best_epoch >= phase.stopping.patience:
             break
     if best_weights is not None:

@@ -5,9 +5,10 @@ from pathlib import Path
 from arcjepa.config import from_mapping
 from arcjepa.controls import TokenFeatures
 from arcjepa.embeddings import untrained_encoder
-from arcjepa.evaluation import evaluate, save_scores
+from arcjepa.evaluation import evaluate
 from arcjepa.evaluation_files import load_data
 from arcjepa.progress import job
+from arcjepa.scores import save_scores
 
 with job(snakemake) as say:
     settings = from_mapping(snakemake.config)

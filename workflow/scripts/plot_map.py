@@ -13,5 +13,5 @@ with job(snakemake) as say:
     phases = from_mapping(snakemake.config).names
     examples = {Path(path).parts[-3]: load_examples(Path(path)) for path in snakemake.input.examples}
     embeddings = {name: held.embeddings for name, held in examples.items()}
-    figure = plot_map(embeddings, examples[phases[0]].labels, "the rule's first primitive", phases)
+    figure = plot_map(embeddings, next(iter(examples.values())).labels, "the rule's first primitive", phases)
     save(figure, snakemake.output.svg, stamp(commit(), snakemake.params.stamp))

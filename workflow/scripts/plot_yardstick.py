@@ -1,7 +1,5 @@
 """Plot the yardstick of every phase and control."""
 
-import math
-
 from arcjepa.config import from_mapping
 from arcjepa.figures.style import save, stamp
 from arcjepa.figures.tables import read_table
@@ -11,6 +9,6 @@ from arcjepa.provenance import commit
 
 with job(snakemake) as say:
     settings = from_mapping(snakemake.config)
-    chance = math.log(settings.evaluation.pool)
-    figure = plot_yardstick(read_table(snakemake.input.metrics), chance, settings.names)
+    metrics = read_table(snakemake.input.metrics)
+    figure = plot_yardstick(metrics, metrics["nce_chance"].max(), settings.names)
     save(figure, snakemake.output.svg, stamp(commit(), snakemake.params.stamp))
