@@ -36,7 +36,9 @@ def main() -> None:
             embedder = TokenFeatures([shown], rule)
             mean = embedder.embed(shown).projected.mean(axis=0)
             for kind in ("squared_distance", "cosine"):
-                ranking = rank_candidates(embedder, Scorer(kind, 1.0, mean, 0.0), TestSet(test, candidates, drawn))
+                ranking = rank_candidates(
+                    embedder, Scorer(kind, 1.0, mean, 0.0), TestSet(evaluation, test, candidates, drawn)
+                )
                 top1 = [ranking.top1[ranking.kind == i].mean() for i in range(len(KINDS))]
                 print(f"  {rule:8} {kind:17}", *(f"{k} {x:.3f}" for k, x in zip(KINDS, top1, strict=True)))
         pairs = embedder.embed(shown).frame.reshape(len(shown) // 2, 2, -1)[~shown.pair_is_test]

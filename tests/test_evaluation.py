@@ -20,7 +20,7 @@ DATA = EvaluationData(
     validation=make_tokens(20, seed=3, prefix="v"),
     heldout=make_tokens(60, seed=4, prefix="h"),
     rearc=make_tokens(40, seed=5, prefix="t"),
-    tests={"arc1": TestSet(tokenise(FRAMES, SETTINGS), CANDIDATES, tokenise(CANDIDATES.grids, SETTINGS))},
+    tests={"arc1": TestSet(FRAMES, tokenise(FRAMES, SETTINGS), CANDIDATES, tokenise(CANDIDATES.grids, SETTINGS))},
 )
 
 

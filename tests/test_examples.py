@@ -11,7 +11,7 @@ from arcjepa.tokens import tokenise
 
 FRAMES = make_frames(30)
 CANDIDATES = draw_candidates(FRAMES, 400, 7)
-TEST = TestSet(tokenise(FRAMES, SETTINGS), CANDIDATES, tokenise(CANDIDATES.grids, SETTINGS))
+TEST = TestSet(FRAMES, tokenise(FRAMES, SETTINGS), CANDIDATES, tokenise(CANDIDATES.grids, SETTINGS))
 RANKING = rank_candidates(Guessing(), Scorer("cosine", 1.0, np.zeros(DIMENSIONS), 0.0), TEST)
 
 

@@ -11,7 +11,7 @@ from arcjepa.tokens import tokenise
 
 FRAMES = make_frames(40)
 CANDIDATES = draw_candidates(FRAMES, 400, 7)
-TEST = TestSet(tokenise(FRAMES, SETTINGS), CANDIDATES, tokenise(CANDIDATES.grids, SETTINGS))
+TEST = TestSet(FRAMES, tokenise(FRAMES, SETTINGS), CANDIDATES, tokenise(CANDIDATES.grids, SETTINGS))
 SCORER = Scorer("squared_distance", 1.0, np.zeros(DIMENSIONS, np.float32), 0.0)
 
 

@@ -37,13 +37,25 @@ def test_every_target_has_a_row_and_phases_that_did_not_run_say_so():
     assert set(table["verdict"]) == {"not comparable"}
 
 
+def negatives(count):
+    training = PARAMS.phase_settings("phase1").training
+    return {"training": training.model_copy(update={"batch_size": count})}
+
+
 def test_losses_are_compared_without_their_relational_part():
-    assert verdict(trained(), "phase1", "best validation loss")["verdict"] == "met"
-    assert verdict(trained(loss=(8.0, 7.5)), "phase1", "best validation loss")["verdict"] == "missed"
-    run = trained(loss=(8.0, 8.0))
+    many = negatives(8704)
+    assert verdict(trained(**many), "phase1", "best validation loss")["verdict"] == "met"
+    assert verdict(trained(loss=(8.0, 7.5), **many), "phase1", "best validation loss")["verdict"] == "missed"
+    run = trained(loss=(8.0, 8.0), **many)
     run.epochs[0]["val_relational_weighted"] = 0.8
     row = verdict(run, "phase1", "best validation loss")
     assert (row["verdict"], float(row["reached"])) == ("met", 7.2)
+
+
+def test_losses_are_not_compared_where_chance_is_below_the_target():
+    row = verdict(trained(loss=(1.0, 1.0), **negatives(128)), "phase1", "best validation loss")
+    assert row["verdict"] == "not comparable"
+    assert "chance is 4.85" in row["why"]
 
 
 @pytest.mark.parametrize("phase", ["phase2", "phase3"])

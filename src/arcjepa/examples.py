@@ -14,7 +14,6 @@ from arcjepa.candidates import KINDS
 from arcjepa.errors import UserError
 from arcjepa.files import write_atomic
 from arcjepa.frames import Grids
-from arcjepa.tokens import detokenise
 
 if TYPE_CHECKING:  # figures read examples, and should not have to import torch
     from arcjepa.ranking import Ranking, TestSet
@@ -71,10 +70,11 @@ def _example(test: "TestSet", entries: slice, scores: np.ndarray) -> Example:
     number = pair - int(np.flatnonzero(tokens.pair_task == task)[0]) - len(shown) + 1
     return Example(
         label=f"{tokens.task_ids[task]} test {number} · {KINDS[int(candidates.kind[entries.start])]}",
-        demonstrations=[(detokenise(tokens, 2 * p), detokenise(tokens, 2 * p + 1)) for p in shown],
-        query=detokenise(tokens, 2 * pair),
+        demonstrations=[(test.frames[2 * p], test.frames[2 * p + 1]) for p in shown],
+        query=test.frames[2 * pair],
         candidates=[candidates.grids[int(g)] for g in candidates.grid[entries]],
-        order=np.argsort(-scores[entries], kind="stable"),
+        # Where scores tie, the true output (the first) comes last: a collapsed encoder should not look perfect.
+        order=np.lexsort((np.arange(entries.stop - entries.start) == 0, -scores[entries])),
     )
 
 

@@ -11,6 +11,7 @@ import torch
 from arcjepa.candidates import Candidates
 from arcjepa.dataset import arrange
 from arcjepa.embeddings import Embedder
+from arcjepa.frames import Grids
 from arcjepa.metrics import Scorer
 from arcjepa.pool import Embedded
 from arcjepa.tokens import Tokens
@@ -22,10 +23,11 @@ TIE = 1e-5
 
 @dataclass(frozen=True, eq=False)
 class TestSet:
-    """A test set with its candidates, both tokenised."""
+    """A test set with its candidates: grids to draw, and both tokenised."""
 
     __test__ = False  # no test case
 
+    frames: Grids
     tokens: Tokens
     candidates: Candidates
     candidate_tokens: Tokens

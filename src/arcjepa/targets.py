@@ -65,6 +65,10 @@ def validation_loss(limit: float) -> Callable[[Trained], Verdict]:
             return Verdict("", NOT_COMPARABLE, why)
         best = [float(_without_relational(epochs).min()) for epochs in run.epochs]
         reached, own = float(np.mean(best)), limit - RELATIONAL_PART
+        chance = float(np.log(run.phase.training.batch_size))
+        if chance < own:
+            why = f"chance is {chance:.2f} nats here, with a batch's targets as negatives: below {own:.2f} already"
+            return Verdict(f"{reached:.3f}", NOT_COMPARABLE, why, min(best), max(best))
         why = f"both without the relational part: {reached:.2f} against {own:.2f}; data and negatives differ"
         return Verdict(f"{reached:.3f}", _verdict(reached < own), why, min(best), max(best))
 

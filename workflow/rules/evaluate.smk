@@ -6,6 +6,7 @@ rule evaluate_encoder:
         encoder="results/runs/{scale}/{phase}/seed{seed}/encoder.safetensors",
         tokens=tokens_of(EVALUATION_SETS),
         candidates=expand("data/frames/{{scale}}/{name}.npz", name=CANDIDATES),
+        frames=expand("data/frames/{{scale}}/{name}.npz", name=TEST_SETS),
         code=code("evaluate_encoder"),
     output:
         scores="results/runs/{scale}/{phase}/seed{seed}/scores.csv",
@@ -39,6 +40,7 @@ rule evaluate_control:
     input:
         tokens=tokens_of(EVALUATION_SETS),
         candidates=expand("data/frames/{{scale}}/{name}.npz", name=CANDIDATES),
+        frames=expand("data/frames/{{scale}}/{name}.npz", name=TEST_SETS),
         code=code("evaluate_control"),
     output:
         scores="results/runs/{scale}/{control}/seed{seed}/scores.csv",

@@ -238,8 +238,6 @@ rule draw_tokens:
 rule draw_ranking:
     input:
         examples=first_runs("examples.npz"),
-        frames="data/frames/{scale}/arc1.npz",
-        candidates="data/frames/{scale}/candidates-arc1.npz",
         code=code("draw_ranking"),
     output:
         svg=report(

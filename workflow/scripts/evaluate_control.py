@@ -12,7 +12,7 @@ from arcjepa.scores import save_scores
 
 with job(snakemake) as say:
     settings = from_mapping(snakemake.config)
-    data = load_data(snakemake.input.tokens, snakemake.input.candidates)
+    data = load_data(snakemake.input.tokens, snakemake.input.candidates, snakemake.input.frames)
     phase, seed = settings.phase_settings(snakemake.params.architecture), int(snakemake.wildcards.seed)
     control = {
         "untrained": lambda: untrained_encoder(phase, seed),

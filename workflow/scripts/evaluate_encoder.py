@@ -12,6 +12,6 @@ from arcjepa.trainer import resolve_device
 
 with job(snakemake) as say:
     settings = from_mapping(snakemake.config)
-    data = load_data(snakemake.input.tokens, snakemake.input.candidates)
+    data = load_data(snakemake.input.tokens, snakemake.input.candidates, snakemake.input.frames)
     encoder = load_encoder(Path(snakemake.input.encoder), resolve_device(settings.device))
     save_scores(Path(snakemake.output.scores).parent, evaluate(encoder, data, settings.evaluation))
