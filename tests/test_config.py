@@ -10,9 +10,10 @@ import pytest
 from model_cases import PARAMS, tiny_params, tiny_phase
 
 from arcjepa import config
-from arcjepa.config import Phase, from_mapping, hyperparameters, resolved
+from arcjepa.config import from_mapping, hyperparameters, resolved
 from arcjepa.errors import UserError
 from arcjepa.params import leaves, read_params
+from arcjepa.settings import Phase
 
 SCALES = ("tiny", "laptop", "diagnostic", "production")
 PHASES = ("baseline", "phase1", "phase2", "phase3")

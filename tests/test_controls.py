@@ -3,8 +3,8 @@ import pytest
 import torch
 from fake_embedders import SETTINGS, make_frames, make_tokens
 
-from arcjepa.config import TokenSettings
 from arcjepa.controls import TokenFeatures, grid_symmetry, paint, token_features
+from arcjepa.data_settings import TokenSettings
 from arcjepa.frames import Grids
 from arcjepa.tokens import detokenise, tokenise
 from arcjepa.views import DeviceTokens, View, gather

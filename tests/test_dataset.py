@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from model_cases import tiny_corpus, tiny_phase
 
-from arcjepa.config import Curriculum, Sequence
 from arcjepa.dataset import TrainingSet, admitted_share, arrange, context_frames, fixed_sequences
 from arcjepa.frames import Frames
+from arcjepa.settings import Curriculum, Sequence
 from arcjepa.tasks import Pair, Task
 from arcjepa.tokens import Tokens, tokenise
 

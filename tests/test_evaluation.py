@@ -4,7 +4,7 @@ import pytest
 from fake_embedders import SETTINGS, Collapsed, Guessing, Oracle, make_frames, make_tokens
 
 from arcjepa.candidates import draw_candidates
-from arcjepa.config import Evaluation
+from arcjepa.data_settings import Evaluation
 from arcjepa.evaluation import EvaluationData, evaluate
 from arcjepa.examples import load_examples
 from arcjepa.ranking import TestSet

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from arcjepa.config import TokenSettings
+from arcjepa.data_settings import TokenSettings
 from arcjepa.examples import Example, Examples
 from arcjepa.figures.gallery import choose_frame, join_queries
 from arcjepa.frames import Grids

@@ -9,8 +9,9 @@ import pytest
 import torch
 from model_cases import PARAMS, differs, nested, steps, tiny_corpus, tiny_params, tiny_phase, trace, weights
 
-from arcjepa.config import Phase, from_mapping, resolved
+from arcjepa.config import from_mapping, resolved
 from arcjepa.params import leaves, read_params
+from arcjepa.settings import Phase
 from arcjepa.trainer import Trainer, train
 
 GUMBEL = {"quantizer.kind": "gumbel"}

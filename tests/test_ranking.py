@@ -3,10 +3,10 @@ import pytest
 from fake_embedders import DIMENSIONS, SETTINGS, Collapsed, Guessing, Oracle, make_frames
 
 from arcjepa.candidates import Candidates, draw_candidates
-from arcjepa.config import Sequence as SequenceSettings
 from arcjepa.frames import Grids
 from arcjepa.metrics import Scorer
 from arcjepa.ranking import TestSet, contexts, predict_queries, rank_candidates, rank_scores
+from arcjepa.settings import Sequence as SequenceSettings
 from arcjepa.tokens import tokenise
 
 FRAMES = make_frames(40)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from arcjepa.config import TokenSettings
+from arcjepa.data_settings import TokenSettings
 from arcjepa.frames import Frames
 from arcjepa.shards import join_tokens
 from arcjepa.tasks import Pair, Task

@@ -10,10 +10,11 @@ import pytest
 import torch
 from model_cases import steps, tiny_corpus, tiny_params, tiny_phase, trace, weights
 
-from arcjepa.config import Phase, hyperparameters
+from arcjepa.config import hyperparameters
 from arcjepa.embeddings import load_encoder
 from arcjepa.errors import UserError
 from arcjepa.record import EPOCH_COLUMNS, STEP_COLUMNS, TERMS, Averages
+from arcjepa.settings import Phase
 from arcjepa.trainer import (
     COLOUR,
     MAX_SHIFT,

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from arcjepa.config import Evaluation
+from arcjepa.data_settings import Evaluation
 from arcjepa.errors import UserError
 from arcjepa.intervals import Interval, mean_interval, scalar_interval
 from arcjepa.probes import FRAME_LABELS, METHODS, RULE_LABELS

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from arcjepa import layout
-from arcjepa.config import Curriculum
-from arcjepa.config import Sequence as SequenceSettings
 from arcjepa.embeddings import Embedding
 from arcjepa.metrics import Standardiser
+from arcjepa.settings import Curriculum
+from arcjepa.settings import Sequence as SequenceSettings
 from arcjepa.tokens import Tokens
 from arcjepa.views import DeviceTokens, TokenBatch, View, gather
 

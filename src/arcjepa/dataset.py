@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from arcjepa import randomness
-from arcjepa.config import Curriculum
-from arcjepa.config import Sequence as SequenceSettings
 from arcjepa.frames import Frames
+from arcjepa.settings import Curriculum
+from arcjepa.settings import Sequence as SequenceSettings
 from arcjepa.tokens import Tokens
 from arcjepa.views import View
 

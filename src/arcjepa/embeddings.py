@@ -14,9 +14,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from arcjepa.config import Phase, Sequence, TokenSettings, canonical
+from arcjepa.config import canonical
+from arcjepa.data_settings import TokenSettings
 from arcjepa.errors import UserError
 from arcjepa.jepa import JEPA
+from arcjepa.settings import Phase, Sequence
 from arcjepa.tokens import Tokens
 from arcjepa.views import DeviceTokens, View, gather
 

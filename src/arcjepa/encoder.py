@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from arcjepa.config import Model
 from arcjepa.layout import COLUMNS
+from arcjepa.settings import Model
 from arcjepa.views import TokenBatch
 
 SIDE = 30

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from arcjepa.candidates import KINDS
-from arcjepa.config import Evaluation
+from arcjepa.data_settings import Evaluation
 from arcjepa.embeddings import Embedder
 from arcjepa.examples import Examples, choose_examples
 from arcjepa.geometry import (

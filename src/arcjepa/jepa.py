@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from arcjepa.config import Phase
 from arcjepa.dataset import context_frames
 from arcjepa.encoder import TokenEncoder, boxes_touch, pool, spread
 from arcjepa.predictor import Predictor
 from arcjepa.quantizer import NoQuantizer, Quantized, QuantizerModule, make_quantizer
+from arcjepa.settings import Phase
 from arcjepa.views import TokenBatch
 
 

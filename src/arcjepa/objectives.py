@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from arcjepa.config import PRIMARY_SIGREG, InfoNCE, Loss, Relational
 from arcjepa.jepa import Outputs, Relations
+from arcjepa.settings import PRIMARY_SIGREG, InfoNCE, Loss, Relational
 from arcjepa.sigreg import sigreg, sigreg_normalised
 
 Terms = dict[str, tuple[torch.Tensor, float | torch.Tensor]]

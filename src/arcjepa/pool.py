@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from arcjepa.config import Evaluation
+from arcjepa.data_settings import Evaluation
 from arcjepa.embeddings import Embedder, Embedding
 from arcjepa.errors import UserError
 from arcjepa.shares import share_of

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from arcjepa.config import Model
 from arcjepa.encoder import Block
+from arcjepa.settings import Model
 
 
 class ConcatPredictor(nn.Module):

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from arcjepa.config import Quantizer as Settings
+from arcjepa.settings import Quantizer as Settings
 
 EPSILON = 1e-5
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from arcjepa.config import Phase
+from arcjepa.settings import Phase
 
 MET, MISSED, NOT_COMPARABLE = "met", "missed", "not comparable"
 COLUMNS = ("phase", "target", "baseline", "wanted", "reached", "low", "high", "verdict", "why")

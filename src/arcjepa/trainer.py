@@ -15,7 +15,8 @@ import torch
 from torch import nn
 
 from arcjepa import randomness
-from arcjepa.config import Phase, TokenSettings, hyperparameters
+from arcjepa.config import hyperparameters
+from arcjepa.data_settings import TokenSettings
 from arcjepa.dataset import Batch, TrainingSet, admitted_share, fixed_sequences
 from arcjepa.embeddings import save_encoder
 from arcjepa.errors import UserError
@@ -23,6 +24,7 @@ from arcjepa.jepa import JEPA, Outputs
 from arcjepa.objectives import Objective, Terms
 from arcjepa.quantizer import CodebookQuantizer, GumbelQuantizer
 from arcjepa.record import EPOCH_COLUMNS, STEP_COLUMNS, Averages, Table, codes, geometry, write_summary
+from arcjepa.settings import Phase
 from arcjepa.sigreg import directions
 from arcjepa.tokens import Tokens
 from arcjepa.views import DeviceTokens, TokenBatch, View, gather

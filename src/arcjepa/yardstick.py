@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from arcjepa.config import Curriculum
-from arcjepa.config import Sequence as SequenceSettings
 from arcjepa.dataset import Sequences, fixed_sequences
 from arcjepa.embeddings import Embedder
 from arcjepa.metrics import Scorer, fit_readout, fit_scorer, pool_nce
 from arcjepa.pool import Embedded, Pool
+from arcjepa.settings import Curriculum
+from arcjepa.settings import Sequence as SequenceSettings
 from arcjepa.tokens import Tokens
 
 READOUT = SequenceSettings(

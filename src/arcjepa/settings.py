@@ -1,0 +1,239 @@
+"""What a phase trains with: every setting documented beneath its field, with what is allowed."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+PRIMARY_SIGREG = 12.8
+"""lambda * N of the prediction loss at lambda_sigreg = 1: published recipes that work lie between 5 and 26."""
+
+
+class Settings(BaseModel):
+    """Base of every section: unknown keys, wrong types (a bool for a number too), NaN and infinity are errors."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+    read_by: ClassVar[dict[str, dict[str, set[str]]]] = {}
+    """{selector: {choice: leaves that only other choices read}}: these vanish from the resolved settings."""
+
+
+class Curriculum(Settings):
+    enabled: bool
+    """Admit easy tasks first."""
+    epochs: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1, max_length=5)]
+    """Epochs at which the next band of difficulty is admitted; ascending."""
+
+    @model_validator(mode="after")
+    def _ascending(self) -> "Curriculum":
+        if sorted(set(self.epochs)) != self.epochs:
+            raise ValueError(f"epochs = {self.epochs} must ascend")
+        return self
+
+
+class Sequence(Settings):
+    framing: Literal["demonstrations", "query", "repeat"]
+    """Context: earlier pairs and the query; the query alone; the query repeated (the analysed run's own)."""
+    window: Literal[3, 5, 7]
+    """Frames of context: 2k - 1 for k pairs, the last pair's output being the target."""
+    synthetic_share: Share
+    """Share of training sequences drawn from synthetic tasks."""
+    curriculum: Curriculum
+    read_by: ClassVar = {"framing": {"demonstrations": set(), "query": {"window"}, "repeat": set()}}
+
+
+class Model(Settings):
+    width: Annotated[int, Field(ge=8, le=2048)]
+    """Channels of the token encoder."""
+    layers: Annotated[int, Field(ge=1, le=24)]
+    """Transformer blocks of the token encoder."""
+    heads: Count
+    """Attention heads; divides width."""
+    embedding: Annotated[int, Field(ge=8, le=1024)]
+    """Dimensions of a frame's projected embedding."""
+    predictor_layers: Annotated[int, Field(ge=1, le=24)]
+    """Blocks of the predictor."""
+    frame_attention: bool
+    """The predictor attends over the context frames before it reads them side by side."""
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    """Dropout in the predictor."""
+
+    @model_validator(mode="after")
+    def _divides(self) -> "Model":
+        if self.width % self.heads:
+            raise ValueError(f"heads = {self.heads} must divide width = {self.width}")
+        return self
+
+
+class Refresh(Settings):
+    enabled: bool
+    """Replace unused codes with encoder outputs."""
+    interval: Count
+    """Steps between refreshes."""
+    threshold: Share
+    """A code is replaced when its share of the assignments since the last refresh, times the number of codes,
+    is below this."""
+
+
+class Quantizer(Settings):
+    kind: Literal["none", "vq", "gumbel", "fsq"]
+    """Quantiser over object tokens: none, EMA codebook, Gumbel-softmax codes, finite scalar levels."""
+    codes: Annotated[int, Field(ge=2, le=65536)]
+    """Size of the codebook."""
+    decay: Annotated[float, Field(gt=0, lt=1)]
+    """EMA decay of the codebook."""
+    commitment: NonNegative
+    """Weight of the commitment loss."""
+    refresh: Refresh
+    temperature: Positive
+    """Softmax temperature at the start; annealed to a tenth of it over training."""
+    levels: Annotated[list[Annotated[int, Field(ge=3, le=64)]], Field(min_length=1, max_length=8)]
+    """Levels per scalar."""
+    read_by: ClassVar = {
+        "kind": {
+            "none": {"codes", "decay", "commitment", "refresh", "temperature", "levels"},
+            "vq": {"temperature", "levels"},
+            "gumbel": {"decay", "commitment", "refresh", "levels"},
+            "fsq": {"codes", "decay", "commitment", "refresh", "temperature"},
+        }
+    }
+
+
+class InfoNCE(Settings):
+    queue: Annotated[int, Field(ge=0, le=1_000_000)]
+    """Earlier targets kept as negatives, beside those of the batch."""
+    temperature: Positive
+    """Learnable softmax temperature at the start."""
+    temperature_min: Positive
+    """Lower bound of the temperature."""
+    temperature_max: Positive
+    """Upper bound of the temperature."""
+
+    @model_validator(mode="after")
+    def _bounded(self) -> "InfoNCE":
+        if not self.temperature_min <= self.temperature <= self.temperature_max:
+            raise ValueError(
+                f"temperature = {self.temperature} must lie within temperature_min = {self.temperature_min} "
+                f"and temperature_max = {self.temperature_max}"
+            )
+        return self
+
+
+class Teacher(Settings):
+    enabled: bool
+    """Targets come from an exponential moving average of the encoder, without gradient."""
+    decay: Annotated[float, Field(ge=0, lt=1)]
+    """EMA decay per step."""
+
+
+class AuxiliarySIGReg(Settings):
+    enabled: bool
+    """Regularise embeddings towards a Gaussian beside the contrastive loss."""
+    weight: NonNegative
+    """Weight of the term."""
+    form: Literal["normalised", "published"]
+    """normalised: on unit-length embeddings and without the factor N, the analysed run's defect, which saturates;
+    published: as in the LeJEPA loss, scaled by 12.8 / N."""
+
+
+class Invariance(Settings):
+    enabled: bool
+    """Penalise the distance between the query frame's embedding and that of a view of it."""
+    colour: NonNegative
+    """Weight of colour permutations."""
+    translation: NonNegative
+    """Weight of translations."""
+    symmetry: NonNegative
+    """Weight of the symmetries of the square."""
+
+
+class Relational(Settings):
+    enabled: bool
+    """Match distances between adjacent objects of context and target."""
+    weight: NonNegative
+    """Weight of the context-to-target error."""
+    self_share: NonNegative
+    """Weight of the variance over context frames, as a share of `weight`."""
+    form: Literal["raw", "normalised"]
+    """raw: squared distances as they are; normalised: divided by the variance of the embeddings."""
+
+
+class GradNorm(Settings):
+    enabled: bool
+    """Balance the prediction and SIGReg terms by the norms of their gradients."""
+    alpha: NonNegative
+    """Restoring force."""
+
+
+class Loss(Settings):
+    prediction: Literal["infonce", "lejepa"]
+    """infonce: contrastive; lejepa: squared error + lambda_sigreg * (12.8 / N) * SIGReg_N, nothing detached."""
+    lambda_sigreg: NonNegative | None = None
+    """Set from the top-level lambda_sigreg where prediction is lejepa; no overlay sets it."""
+    infonce: InfoNCE
+    teacher: Teacher
+    sigreg: AuxiliarySIGReg
+    invariance: Invariance
+    relational: Relational
+    gradnorm: GradNorm
+    read_by: ClassVar = {"prediction": {"infonce": {"lambda_sigreg"}, "lejepa": {"infonce"}}}
+
+    @model_validator(mode="after")
+    def _one_sigreg(self) -> "Loss":
+        if self.prediction == "lejepa" and self.sigreg.enabled:
+            raise ValueError("sigreg.enabled = true must be false where prediction = lejepa, which has SIGReg already")
+        if self.gradnorm.enabled and self.prediction == "infonce" and not self.sigreg.enabled:
+            raise ValueError("gradnorm.enabled = true needs two terms: set sigreg.enabled = true")
+        return self
+
+
+class Optimizer(Settings):
+    lr: Annotated[float, Field(gt=0, le=1)]
+    """Peak learning rate of AdamW; 5 % linear warm-up, then cosine to a thousandth."""
+    weight_decay: NonNegative
+    """Decoupled weight decay, none on norms and biases."""
+    clip: Positive
+    """Largest norm of the gradient."""
+
+
+class Stopping(Settings):
+    enabled: bool
+    """Stop when validation no longer improves (the prediction loss of InfoNCE, the relative error of LeJEPA), and keep
+    the best weights."""
+    patience: Count
+    """Epochs without improvement."""
+    min_delta: NonNegative
+    """Smallest decrease that counts."""
+
+
+class Training(Settings):
+    """The budget of a scale: the same for all phases that are compared."""
+
+    epochs: Count
+    """Passes of `sequences` each."""
+    sequences: Count
+    """Sequences per epoch."""
+    batch_size: Annotated[int, Field(ge=4)]
+    """Sequences per step."""
+
+    @model_validator(mode="after")
+    def _whole_batch(self) -> "Training":
+        if self.sequences < self.batch_size:
+            raise ValueError(f"sequences = {self.sequences} must be at least batch_size = {self.batch_size}")
+        return self
+
+
+class Phase(Settings):
+    """What a phase trains with."""
+
+    sequence: Sequence
+    model: Model
+    quantizer: Quantizer
+    loss: Loss
+    optimizer: Optimizer
+    stopping: Stopping
+    training: Training
