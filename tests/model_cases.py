@@ -51,7 +51,7 @@ def tiny_corpus() -> Corpus:
     params = tiny_params()
     tasks, held_out = (generate_shard(params.data.synthetic, 0, 0, n, side) for n, side in ((40, False), (20, True)))
     training, validation = (tokenise(Frames.from_tasks(part), params.tokens) for part in (tasks, held_out))
-    return Corpus(training, 20, validation)
+    return Corpus(training, 20, validation, tiny_params().tokens)
 
 
 def batch_of(tokens: Tokens, frames: list[int] | range, static: bool = False) -> TokenBatch:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from model_cases import PARAMS, differs, nested, steps, tiny_corpus, tiny_params, tiny_phase, trace, weights
+from model_cases import PARAMS, differs, nested, steps, tiny_corpus, tiny_phase, trace, weights
 
 from arcjepa.config import from_mapping, resolved
 from arcjepa.params import leaves, read_params
@@ -138,7 +138,7 @@ def test_every_leaf_changes_something(leaf: str, variant: str, tmp_path: Path) -
 def epochs_run(phase: Phase, folder: Path) -> int:
     """How many of at most five epochs of two steps run."""
     budget = phase.training.model_copy(update={"epochs": 5, "sequences": 64})
-    train(phase.model_copy(update={"training": budget}), tiny_params().tokens, tiny_corpus(), 0, "cpu", folder, str)
+    train(phase.model_copy(update={"training": budget}), tiny_corpus(), 0, "cpu", folder, str)
     return int(json.loads((folder / "run.json").read_text())["epochs"])
 
 

@@ -46,8 +46,8 @@ class CodebookQuantizer(QuantizerModule):
 
     The same update as `vector_quantize_pytorch.VectorQuantize` (a test holds them together), by sums over the
     assigned rows instead of products with an n x K one-hot matrix. The codebook starts from samples of the first
-    batch, so that its scale is the data's, and counts start from the assignments of that batch: from zero, unused
-    codes would blow up. Padding is masked out, and evaluation changes nothing.
+    batch, so that its scale is the data's, and counts start alike for all codes: from zero, unused ones would blow
+    up. Padding is masked out, and evaluation changes nothing.
     """
 
     codebook: torch.Tensor
@@ -70,6 +70,7 @@ class CodebookQuantizer(QuantizerModule):
         """Codes replaced since the record last asked."""
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> Quantized:
+        """The nearest code vectors, gradients passed straight through; in training the codebook learns from x."""
         rows = x.detach().float()
         if not self.initialised:
             if not self.training:
@@ -162,6 +163,7 @@ class GumbelQuantizer(QuantizerModule):
         self.temperature.fill_(self.start * 0.1**progress)
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> Quantized:
+        """A soft mixture of code vectors in training, the nearest one in evaluation."""
         if not self.initialised:
             if not self.training:
                 return _unquantized(x)

@@ -47,6 +47,7 @@ class _EppsPulley(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        """x (N, S) to the statistic (S,)."""
         _, phi, w = (value.to(x.device) for value in knots(x.dtype))
         cosine, sine = torch.cos(_STEP * x), torch.sin(_STEP * x)
         means_cos, means_sin = [x.new_ones(x.shape[1])], [x.new_zeros(x.shape[1])]
@@ -59,6 +60,7 @@ class _EppsPulley(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: torch.Tensor) -> torch.Tensor:
+        """dT/dx = sum_k t_k (a_k cos t_k x + b_k sin t_k x), with the same recurrence as forward."""
         cosine, sine, error_cos, error_sin = ctx.saved_tensors
         t, _, w = (value.to(cosine.device)[:, None] for value in knots(cosine.dtype))
         along_cos = 2 * w * t * error_sin * grad_outputs[0]

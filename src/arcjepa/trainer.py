@@ -24,12 +24,12 @@ from arcjepa.jepa import JEPA, Outputs
 from arcjepa.objectives import Objective, Terms
 from arcjepa.quantizer import CodebookQuantizer, GumbelQuantizer
 from arcjepa.record import EPOCH_COLUMNS, STEP_COLUMNS, Averages, Table, codes, geometry, write_summary
+from arcjepa.schedule import learning_rate, make_optimizer
 from arcjepa.settings import Phase
 from arcjepa.sigreg import directions
 from arcjepa.tokens import Tokens
 from arcjepa.views import DeviceTokens, TokenBatch, View, gather
 
-WARM_UP, FINAL_RATE = 0.05, 1e-3
 STREAM_KIND, STREAM_TURN, STREAM_PERMUTATION, STREAM_SHIFT = 21, 22, 23, 24
 COLOUR, TRANSLATION, SYMMETRY = 0, 1, 2
 MAX_SHIFT, VALIDATION_SEQUENCES, RECORD_EVERY, RECORD_ROWS = 3, 2048, 100, 40
@@ -37,11 +37,13 @@ MAX_SHIFT, VALIDATION_SEQUENCES, RECORD_EVERY, RECORD_ROWS = 3, 2048, 100, 40
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """What a run learns from: training tokens whose first `real` tasks are real, and validation tokens."""
+    """What a run learns from: training tokens whose first `real` tasks are real, validation tokens, and how both
+    were made."""
 
     training: Tokens
     real: int
     validation: Tokens
+    tokens: TokenSettings
 
 
 def resolve_device(device: str) -> str:
@@ -49,25 +51,6 @@ def resolve_device(device: str) -> str:
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("params.yaml: device: is cuda, and torch finds no GPU here; allowed are auto, cpu")
     return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-
-
-def learning_rate(step: int, total: int, peak: float) -> float:
-    """Linear warm-up over 5 % of the steps, then cosine to a thousandth of the peak; `step` counts from 0."""
-    warm = max(1, round(WARM_UP * total))
-    if step < warm:
-        return peak * (step + 1) / warm
-    progress = (step - warm) / max(1, total - warm)
-    return peak * (FINAL_RATE + (1 - FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * progress)))
-
-
-def make_optimizer(modules: list[nn.Module], phase: Phase) -> torch.optim.Optimizer:
-    """AdamW; norms, biases and scalars are not decayed."""
-    parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": phase.optimizer.weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=phase.optimizer.lr, fused=True)
 
 
 class Trainer:
@@ -212,9 +195,7 @@ def prediction_error(outputs: Outputs, phase: Phase) -> torch.Tensor:
     return (prediction - target).square().mean() / target.var(0).mean().clamp(min=1e-12)
 
 
-def train(
-    phase: Phase, tokens: TokenSettings, corpus: Corpus, seed: int, device: str, folder: Path, progress: Callable
-) -> None:
+def train(phase: Phase, corpus: Corpus, seed: int, device: str, folder: Path, progress: Callable) -> None:
     """Train, and write encoder.safetensors, epochs.csv, steps.csv and run.json into `folder`.
 
     `progress(line)` is called once an epoch. Errors: UserError for a missing GPU or a loss that is not finite.
@@ -235,7 +216,7 @@ def train(
             break
     if best_weights is not None:
         trainer.jepa.load_state_dict(best_weights)
-    save_encoder(folder / "encoder.safetensors", trainer.jepa, phase, tokens)
+    save_encoder(folder / "encoder.safetensors", trainer.jepa, phase, corpus.tokens)
     seconds = time.perf_counter() - started
     summary = {
         "seed": seed,

@@ -55,6 +55,8 @@ class DeviceTokens:
 
     @classmethod
     def from_numpy(cls, tokens: Tokens, device: torch.device | str = "cpu") -> "DeviceTokens":
+        """Put stored tokens on a device, with their transposed masks beside them."""
+
         def put(name: str, dtype: torch.dtype, blank: bool = False) -> Tensor:
             # Through a copy, as arrays from a file are read-only; uint16 counts are at most 900.
             array = torch.tensor(getattr(tokens, name), dtype=dtype)

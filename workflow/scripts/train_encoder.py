@@ -13,5 +13,5 @@ with job(snakemake) as say:
     phase, seed = settings.phase_settings(snakemake.wildcards.phase), int(snakemake.wildcards.seed)
     real, *synthetic = (load_tokens(path) for path in (snakemake.input.training, *snakemake.input.synthetic))
     validation = load_tokens(snakemake.input.validation)
-    corpus = Corpus(join_tokens([real, *synthetic]), len(real.task_ids), validation)
-    train(phase, settings.tokens, corpus, seed, settings.device, folder, say)
+    corpus = Corpus(join_tokens([real, *synthetic]), len(real.task_ids), validation, settings.tokens)
+    train(phase, corpus, seed, settings.device, folder, say)
