@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from arcjepa import embeddings
 from arcjepa.config import canonical
-from arcjepa.embeddings import FrozenEncoder, load_encoder, save_encoder, untrained_encoder
+from arcjepa.embeddings import FrozenEncoder, load_encoder, save_encoder, settle_norms, untrained_encoder
 from arcjepa.errors import UserError
 from arcjepa.tokens import Tokens
 from arcjepa.trainer import Trainer
@@ -222,3 +222,15 @@ def test_a_file_that_is_no_encoder_of_ours_is_an_error_naming_it(tmp_path: Path,
         load_encoder(path)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_settled_norms_have_the_statistics_of_the_frames(tokens: Tokens) -> None:
+    encoder = untrained_encoder(tiny_phase("phase2"), 0)
+    settle_norms(encoder, tokens)
+    norm, seen = encoder.jepa.encoder.projector.norm, []
+    norm.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    encoder.embed(tokens)
+    made = torch.cat(seen)
+    assert made.mean(0).abs().max() < 0.05
+    assert (made.std(0) - 1).abs().max() < 0.1
+    assert not norm.training

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,7 +7,7 @@ from fake_embedders import SETTINGS, Collapsed, Guessing, Oracle, make_frames, m
 
 from arcjepa.candidates import draw_candidates
 from arcjepa.data_settings import Evaluation
-from arcjepa.evaluation import EvaluationData, evaluate
+from arcjepa.evaluation import EvaluationData, clusters, evaluate
 from arcjepa.examples import load_examples
 from arcjepa.ranking import TestSet
 from arcjepa.scores import COLUMNS, save_scores
@@ -100,3 +102,12 @@ def test_files_hold_the_table_the_record_and_the_examples(oracle, tmp_path):
     assert np.array_equal(first.demonstrations[1][0], FRAMES[2])
     assert examples.embeddings.shape[0] == len(examples.labels) > 0
     assert set(examples.labels) == {"flip_rows", "recolour", "transpose"}
+
+
+def test_tasks_of_one_rule_are_resampled_as_one():
+    tokens = make_tokens(6)
+    tokens = replace(tokens, rules=tuple(["flip_rows", "flip_rows", "", *["rotate(90)"] * (len(tokens.rules) - 3)]))
+    ids, index = clusters(tokens)
+    assert len(ids) == 3
+    assert index[0] == index[1] != index[2]
+    assert ids[index[2]] == tokens.task_ids[2]

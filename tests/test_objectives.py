@@ -207,6 +207,22 @@ def test_relational_grows_with_the_scale_of_embeddings(form: str, power: int) ->
     assert ratio == pytest.approx(3**power, rel=1e-3)
 
 
+def test_normalising_relational_does_not_see_empty_slots() -> None:
+    made, settings = relations(), relational_settings(form="normalised")
+    empty = functional.pad(made.objects, (0, 0, 0, 3)), functional.pad(made.adjacent, (0, 3, 0, 3))
+    slots = made.objects.shape[-2]
+    padded = relational(replace(made, objects=empty[0], adjacent=empty[1]), settings).item()
+    # The mean over pairs of slots falls with their number; the divisor must not.
+    assert padded * (slots + 3) ** 2 == pytest.approx(relational(made, settings).item() * slots**2, rel=1e-4)
+
+
+def test_validation_tests_the_target_frame_as_training_does() -> None:
+    made, given = objective("phase2").eval(), outputs()
+    with torch.no_grad():
+        evaluated = run(made, replace(given, target=given.target.detach()))[1]["sigreg"][0]
+    assert evaluated.item() == pytest.approx(run(made, given)[1]["sigreg"][0].item())
+
+
 def test_relational_sees_adjacent_objects_only() -> None:
     made, settings = relations(), relational_settings()
     nothing = replace(made, adjacent=torch.zeros_like(made.adjacent))

@@ -33,7 +33,8 @@ def test_matrices_decay_and_vectors_do_not() -> None:
     decayed, kept = make_optimizer([trainer.jepa, trainer.objective], trainer.phase).param_groups
     assert (decayed["weight_decay"], kept["weight_decay"]) == (0.3, 0.0)
     assert all(p.ndim >= 2 for p in decayed["params"])
-    assert all(p.ndim < 2 for p in kept["params"])
+    assert any(p is trainer.jepa.encoder.tokens.bias.weight for p in kept["params"])
+    assert all(p.ndim < 2 for p in kept["params"] if p is not trainer.jepa.encoder.tokens.bias.weight)
     learned = [p for m in (trainer.jepa, trainer.objective) for p in m.parameters() if p.requires_grad]
     assert len(decayed["params"]) + len(kept["params"]) == len(learned)
     assert any(p is trainer.objective.contrast.log_temperature for p in kept["params"])

@@ -78,16 +78,20 @@ def test_the_range_and_level_of_codebook_use():
 def test_stability_needs_the_epochs_that_the_target_speaks_of():
     short = verdict(trained(), "phase1", "training stability")
     assert short["verdict"] == "not comparable"
-    assert verdict(trained(**long("phase1")), "phase1", "training stability")["verdict"] == "met"
-    degraded = trained(loss=(7.5, 7.0, 7.3), **long("phase1"))
+    level = (7.6, *[7.25] * 99)
+    assert verdict(trained(loss=level, **long("phase1")), "phase1", "training stability")["verdict"] == "met"
+    degraded = trained(loss=(*level[:-1], 7.6), **long("phase1"))
     assert verdict(degraded, "phase1", "training stability")["verdict"] == "missed"
+    stopped = verdict(trained(loss=level[:30], **long("phase1")), "phase1", "training stability")
+    assert (stopped["verdict"], stopped["why"]) == ("not comparable", "stopped after epoch 30, not 80")
 
 
 def test_what_the_settings_say():
     assert verdict(trained(), "phase1", "relational loss, last epoch")["reached"] == "removed"
     assert verdict(trained("baseline"), "phase1", "relational loss, last epoch")["verdict"] == "missed"
     components = verdict(trained("phase2"), "phase2", "loss components")
-    assert (components["verdict"], components["reached"]) == ("met", "2 (prediction, SIGReg)")
+    assert (components["verdict"], components["reached"]) == ("missed", "3 (prediction, SIGReg, commitment)")
+    assert verdict(trained("phase3"), "phase2", "loss components")["verdict"] == "met"
     assert verdict(trained("baseline"), "phase2", "loss components")["verdict"] == "missed"
     assert verdict(trained("phase2"), "phase2", "hyperparameters")["verdict"] == "met"
 

@@ -112,6 +112,17 @@ def untrained_encoder(phase: Phase, seed: int, device: str = "cpu") -> FrozenEnc
     return FrozenEncoder(JEPA(phase), phase, device)
 
 
+def settle_norms(encoder: FrozenEncoder, tokens: Tokens) -> None:
+    """Give an untrained projector's BatchNorm the statistics of these frames: in training it would have them from the
+    first step, and with mean 0 and variance 1 the control would be another function."""
+    norm = encoder.jepa.encoder.projector.norm
+    norm.momentum = None  # a plain average over the chunks
+    norm.reset_running_stats()
+    norm.train()
+    encoder.embed(tokens)
+    norm.eval()
+
+
 def save_encoder(path: Path, jepa: JEPA, phase: Phase, tokens: TokenSettings) -> None:
     """Encoder and predictor, without a teacher, with the settings that rebuild them in the metadata."""
     weights = {name: value.contiguous().cpu() for name, value in jepa.state_dict().items() if "teacher." not in name}

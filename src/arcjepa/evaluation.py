@@ -82,12 +82,23 @@ def evaluate(embedder: Embedder, data: EvaluationData, settings: Evaluation) -> 
     return scores
 
 
+def clusters(tokens: Tokens) -> tuple[list[str], np.ndarray]:
+    """What intervals resample as one, and which of them each task belongs to.
+
+    Synthetic tasks of one rule are no independent draws, so they go together; a real task stands for itself.
+    """
+    names = [rule or task for rule, task in zip(tokens.rules, tokens.task_ids, strict=True)]
+    ids, index = np.unique(names, return_inverse=True)
+    return ids.tolist(), index
+
+
 def _add_yardstick(scores: Scores, measure: str, yardstick: Yardstick, held: HeldOut) -> None:
     first = 0
     for name, sample in zip(held.sets, held.samples("pool"), strict=True):
         nats = yardstick.nats[first : first + len(sample.sequences.target)]
         first += len(nats)
-        scores.add_means(measure, name, sample.store.tokens.task_ids, sample.sequences.task, [nats])
+        ids, cluster = clusters(sample.store.tokens)
+        scores.add_means(measure, name, ids, cluster[sample.sequences.task], [nats])
     scorer = yardstick.scorer
     scores.record[measure] = {
         "scorer": scorer.kind,
@@ -99,7 +110,8 @@ def _add_yardstick(scores: Scores, measure: str, yardstick: Yardstick, held: Hel
 def _add_geometry(scores: Scores, held: HeldOut) -> None:
     """Of query and target frames of the pool, projected and (with "_frame") before the projector."""
     samples = held.samples("pool")
-    tasks = np.concatenate([i * 10**6 + sample.sequences.task for i, sample in enumerate(samples)])
+    known = [clusters(sample.store.tokens)[1][sample.sequences.task] for sample in samples]
+    tasks = np.concatenate([i * 10**6 + cluster for i, cluster in enumerate(known)])
     for side in ("context", "target"):
         frames = [s.sequences.context[:, -1] if side == "context" else s.sequences.target for s in samples]
         stored = list(zip(samples, frames, strict=True))
@@ -115,7 +127,7 @@ def _add_codes(scores: Scores, embedder: Embedder, held: HeldOut) -> None:
     """Use of the codebook over target frames of held-out rules; a sample of fixed size, as use grows with it."""
     sample = held.samples("pool")[-1]
     frames = sample.sequences.target[:CODE_FRAMES]
-    groups = sample.sequences.task[:CODE_FRAMES] % GROUPS
+    groups = clusters(sample.store.tokens)[1][sample.sequences.task[:CODE_FRAMES]] % GROUPS
     counts = [embedder.code_counts(sample.store.tokens, frames[groups == g]) for g in np.unique(groups)]
     known = [count for count in counts if count is not None]
     if known:
@@ -126,9 +138,9 @@ def _add_codes(scores: Scores, embedder: Embedder, held: HeldOut) -> None:
 def _add_probes(scores: Scores, training: Sample, held: HeldOut, seed: int) -> None:
     test = held.samples("pool")[-1]
     for result in probe(_pairs(training, seed), _pairs(test, seed)):
-        ids = test.store.tokens.task_ids
+        ids, cluster = clusters(test.store.tokens)
         values = [result.total, result.weight]
-        scores.add_means(f"probe_{result.label}_{result.method}", "heldout", ids, result.task, values)
+        scores.add_means(f"probe_{result.label}_{result.method}", "heldout", ids, cluster[result.task], values)
 
 
 def _pairs(sample: Sample, seed: int) -> Samples:

@@ -140,7 +140,7 @@ class Objective(nn.Module):
     def _sigreg(self, outputs: Outputs, slices: torch.Tensor) -> Terms:
         """The mean over frame positions, each tested by itself; a teacher's target has no gradient: left out."""
         frames = list(outputs.context.unbind(1))
-        frames += [outputs.target] if outputs.target.requires_grad else []
+        frames += [] if self.loss.teacher.enabled else [outputs.target]
         if self.loss.prediction == "lejepa":
             assert self.loss.lambda_sigreg is not None
             weight, statistic = self.loss.lambda_sigreg * PRIMARY_SIGREG / len(outputs.context), sigreg
@@ -176,7 +176,10 @@ def relational(relations: Relations, settings: Relational) -> torch.Tensor:
     distances = norms[..., :, None] + norms[..., None, :] - 2 * objects @ objects.transpose(-1, -2)
     distances = distances.clamp(min=0) * relations.adjacent
     if settings.form == "normalised":
-        distances = distances / (objects.var() + 1e-6)
+        seen = relations.adjacent.any(-1)[..., None]
+        count = seen.sum().clamp(min=1) * objects.shape[-1]
+        mean = (objects * seen).sum() / count
+        distances = distances / ((objects - mean).square() * seen).sum().div(count).add(1e-6)
     context, target = distances[:-1], distances[-1]
     error = (context.mean(0) - target).square().mean()
     return error + settings.self_share * context.var(0, unbiased=False).mean()

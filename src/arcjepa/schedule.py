@@ -20,10 +20,12 @@ def learning_rate(step: int, total: int, peak: float) -> float:
 
 
 def make_optimizer(modules: list[nn.Module], phase: Phase) -> torch.optim.Optimizer:
-    """AdamW; norms, biases and scalars are not decayed."""
-    parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
+    """AdamW; norms, biases (those of attention too), positions and scalars are not decayed."""
+    named = [(name, p) for module in modules for name, p in module.named_parameters() if p.requires_grad]
+    decayed = [p for name, p in named if p.ndim >= 2 and ".bias." not in name and not name.endswith("position")]
+    chosen = {id(p) for p in decayed}
     groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": phase.optimizer.weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+        {"params": decayed, "weight_decay": phase.optimizer.weight_decay},
+        {"params": [p for _, p in named if id(p) not in chosen], "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=phase.optimizer.lr, fused=True)

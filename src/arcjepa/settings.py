@@ -159,7 +159,8 @@ class Relational(Settings):
     self_share: NonNegative
     """Weight of the variance over context frames, as a share of `weight`."""
     form: Literal["raw", "normalised"]
-    """raw: squared distances as they are; normalised: divided by the variance of the embeddings."""
+    """raw: squared distances over the square root of the width; normalised: these divided by the variance of the
+    objects that have neighbours."""
 
 
 class GradNorm(Settings):
@@ -203,7 +204,7 @@ class Optimizer(Settings):
 class Stopping(Settings):
     enabled: bool
     """Stop when validation no longer improves (the prediction loss of InfoNCE, the relative error of LeJEPA), and keep
-    the best weights."""
+    the weights of the last improvement by `min_delta`."""
     patience: Count
     """Epochs without improvement."""
     min_delta: NonNegative

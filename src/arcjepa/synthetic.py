@@ -1,7 +1,9 @@
 """An endless source of ARC-like tasks: random programs of primitives, each shown by several pairs on structured grids.
 
 Training and held-out rules are disjoint whatever the seeds: a rule is held out when the hash of its text falls in
-bucket 0 of `BUCKETS`. What a rule needs to be inferred is checked on every pair: see `_realise`.
+bucket 0 of `BUCKETS`. They are disjoint as texts: views of training sequences (colours permuted, turned, mirrored)
+show the like of many a held-out rule in other colours or directions. What a rule needs to be inferred is checked on
+every pair: see `_realise`.
 """
 
 from bisect import bisect

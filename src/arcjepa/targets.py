@@ -125,6 +125,8 @@ def stability(epochs_wanted: int) -> Callable[[Trained], Verdict]:
         reached = f"{100 * rise:.1f} % above its best after {max(map(len, losses))} epochs"
         if planned < epochs_wanted:
             return Verdict(reached, NOT_COMPARABLE, f"{planned} epochs planned at this scale, not {epochs_wanted}")
+        if (trained := min(map(len, losses))) < epochs_wanted:
+            return Verdict(reached, NOT_COMPARABLE, f"stopped after epoch {trained}, not {epochs_wanted}")
         why = f"stable: below the {100 * DEGRADED} % that the analysis calls degraded"
         return Verdict(reached, _verdict(rise < DEGRADED), why)
 
@@ -138,13 +140,14 @@ def hyperparameter_count(run: Trained) -> Verdict:
 
 
 def loss_terms(run: Trained) -> Verdict:
-    """One or two of prediction, SIGReg, invariance and relational."""
+    """One or two of prediction, SIGReg, invariance, relational and commitment."""
     loss = run.phase.loss
     terms = {
         "prediction": True,
         "SIGReg": loss.sigreg.enabled or loss.prediction == "lejepa",
         "invariance": loss.invariance.enabled,
         "relational": loss.relational.enabled,
+        "commitment": run.phase.quantizer.kind == "vq" and run.phase.quantizer.commitment > 0,
     }
     used = [name for name, on in terms.items() if on]
     return Verdict(f"{len(used)} ({', '.join(used)})", _verdict(len(used) <= 2))

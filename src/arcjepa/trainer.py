@@ -30,7 +30,7 @@ from arcjepa.sigreg import directions
 from arcjepa.tokens import Tokens
 from arcjepa.views import DeviceTokens, TokenBatch, View, gather
 
-STREAM_KIND, STREAM_TURN, STREAM_PERMUTATION, STREAM_SHIFT = 21, 22, 23, 24
+STREAM_KIND, STREAM_TURN, STREAM_PERMUTATION, STREAM_SHIFT, STREAM_VALIDATION = 21, 22, 23, 24, 25
 COLOUR, TRANSLATION, SYMMETRY = 0, 1, 2
 MAX_SHIFT, VALIDATION_SEQUENCES, RECORD_EVERY, RECORD_ROWS = 3, 2048, 100, 40
 
@@ -76,11 +76,12 @@ class Trainer:
         return self.steps_per_epoch * self.phase.training.epochs
 
     def _validation_batches(self, tokens: Tokens) -> list[Batch]:
-        """Whole batches, as the statistics of SIGReg depend on the batch's size; the last tasks are left out."""
+        """Whole batches, as the statistics of SIGReg depend on the batch's size, of tasks in a fixed random order."""
         fixed = fixed_sequences(tokens, self.phase.sequence, VALIDATION_SEQUENCES)
         size = min(self.phase.training.batch_size, len(fixed.target))
-        context = torch.as_tensor(fixed.context, device=self.device).split(size)
-        target = torch.as_tensor(fixed.target, device=self.device).split(size)
+        order = randomness.permutations((0, STREAM_VALIDATION, 0), 1, len(fixed.target))[0].numpy()
+        context = torch.as_tensor(fixed.context[order], device=self.device).split(size)
+        target = torch.as_tensor(fixed.target[order], device=self.device).split(size)
         identity = torch.arange(10, device=self.device).expand(size, 10)
         turn = torch.zeros(size, dtype=torch.int64, device=self.device)
         return [Batch(c, t, turn, identity) for c, t in zip(context, target, strict=True) if len(t) == size]
@@ -126,7 +127,7 @@ class Trainer:
         )
 
     def train_step(self, admitted: float, averages: Averages) -> Outputs:
-        """One update. Errors: UserError where the loss or the gradient is not finite; nothing is updated then."""
+        """One update. Errors: UserError where the gradient is not finite; no weight is updated then."""
         rate = learning_rate(self.step, self.total_steps, self.phase.optimizer.lr)
         for group in self.optimizer.param_groups:
             group["lr"] = rate

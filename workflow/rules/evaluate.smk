@@ -56,7 +56,7 @@ rule evaluate_control:
         "../envs/arcjepa.yaml"
     threads: 1
     resources:
-        gpu=GPU,
+        gpu=lambda wildcards: GPU if wildcards.control == "untrained" else 0,
         mem_mb=8000,
         runtime=120,
     params:

@@ -4,19 +4,20 @@ from pathlib import Path
 
 from arcjepa.config import from_mapping
 from arcjepa.controls import TokenFeatures
-from arcjepa.embeddings import untrained_encoder
+from arcjepa.embeddings import settle_norms, untrained_encoder
 from arcjepa.evaluation import evaluate
 from arcjepa.evaluation_files import load_data
 from arcjepa.progress import job
 from arcjepa.scores import save_scores
+from arcjepa.trainer import resolve_device
 
 with job(snakemake) as say:
     settings = from_mapping(snakemake.config)
     data = load_data(snakemake.input.tokens, snakemake.input.candidates, snakemake.input.frames)
     phase, seed = settings.phase_settings(snakemake.params.architecture), int(snakemake.wildcards.seed)
-    control = {
-        "untrained": lambda: untrained_encoder(phase, seed),
-        "tokens": lambda: TokenFeatures([data.training], "analogy"),
-        "copy": lambda: TokenFeatures([data.training], "copy"),
-    }[snakemake.wildcards.control]()
+    if snakemake.wildcards.control == "untrained":
+        control = untrained_encoder(phase, seed, resolve_device(settings.device))
+        settle_norms(control, data.training)
+    else:
+        control = TokenFeatures([data.training], {"tokens": "analogy", "copy": "copy"}[snakemake.wildcards.control])
     save_scores(Path(snakemake.output.scores).parent, evaluate(control, data, settings.evaluation))

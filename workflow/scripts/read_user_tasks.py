@@ -15,4 +15,7 @@ with job(snakemake) as say:
     for path in snakemake.output.frames:
         save_frames(path, Frames.from_tasks(users[Path(path).stem].tasks))
     Path(snakemake.output.report).write_text(json.dumps(report, indent=1) + "\n")
+    for name, others in report["overlaps"].items():
+        for other, pairs in others.items():
+            say(f"{name}: {len(pairs)} of its tasks have a pair in common with {other}, up to symmetry and colours")
     say(f"{sum(len(held.tasks) for held in users.values())} tasks in {len(users)} sets")
