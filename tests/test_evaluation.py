@@ -106,7 +106,7 @@ def test_files_hold_the_table_the_record_and_the_examples(oracle, tmp_path):
 
 def test_tasks_of_one_rule_are_resampled_as_one():
     tokens = make_tokens(6)
-    tokens = replace(tokens, rules=tuple(["flip_rows", "flip_rows", "", *["rotate(90)"] * (len(tokens.rules) - 3)]))
+    tokens = replace(tokens, rules=tuple(["flip_rows", "flip_cols", "", *["rotate(90)"] * (len(tokens.rules) - 3)]))
     ids, index = clusters(tokens)
     assert len(ids) == 3
     assert index[0] == index[1] != index[2]

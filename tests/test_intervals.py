@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from arcjepa.intervals import bootstrap, mean_interval, scalar_interval
+from arcjepa.intervals import bootstrap, difference_interval, mean_interval, scalar_interval
 
 RNG = np.random.default_rng(0)
 
@@ -39,7 +39,7 @@ def test_seeds_that_disagree_widen_the_interval_and_tasks_do_not_average_out():
 
 def test_the_bootstrap_is_a_pure_function():
     totals, weights = RNG.random((3, 50)), np.ones((3, 50))
-    assert np.array_equal(bootstrap(totals, weights, 250, 4), bootstrap(totals, weights, 250, 4))
+    assert np.array_equal(bootstrap([(totals, weights)], 250, 4), bootstrap([(totals, weights)], 250, 4))
 
 
 def test_nothing_measured_is_unknown():
@@ -53,3 +53,24 @@ def test_errors_over_shared_tasks_do_not_shrink_with_seeds():
     assert one == pytest.approx(three)
     assert one == pytest.approx((5, 5 - 0.196, 5 + 0.196), abs=1e-3)
     assert apart[2] - apart[1] > 5 * (three[2] - three[1])
+
+
+def test_a_difference_is_paired_by_task():
+    """Tasks differ far more than encoders do: marginal intervals overlap, that of the difference leaves zero out."""
+    tasks = RNG.normal(3, 2, (1, 200))
+    better = tasks - 0.3 + RNG.normal(0, 0.2, (1, 200))
+    weights = np.ones((1, 200))
+    worse, own = (mean_interval(x, weights, 500, 0) for x in (tasks, better))
+    assert own[2] > worse[1]
+    value, low, high = difference_interval((tasks, weights), (better, weights), 500, 0)
+    assert value == pytest.approx(0.3, abs=0.05)
+    assert low > 0
+    assert high - low < 0.1
+
+
+def test_a_difference_may_have_several_seeds_on_one_side():
+    tasks, weights = RNG.normal(0, 1, 50), np.ones((3, 50))
+    seeds = tasks + np.array([[-1.0], [0.0], [1.0]])
+    value, low, high = difference_interval((seeds, weights), (tasks[None], weights[:1]), 500, 0)
+    assert value == pytest.approx(0, abs=1e-9)
+    assert low < -0.4 < 0.4 < high

@@ -7,10 +7,11 @@ from fake_embedders import SETTINGS, Guessing, make_frames, make_tokens
 from arcjepa.errors import UserError
 from arcjepa.frames import Frames
 from arcjepa.pool import Embedded, draw_pool, grid_key
+from arcjepa.shares import selects
 from arcjepa.tasks import Task
 from arcjepa.tokens import tokenise
 
-STORES = {"validation": make_tokens(30, seed=1, prefix="v"), "heldout": make_tokens(60, seed=2, prefix="h")}
+STORES = {"validation": make_tokens(60, seed=1, prefix="v"), "heldout": make_tokens(60, seed=2, prefix="h")}
 
 
 def evaluation(pool=128, seed=7):
@@ -26,6 +27,13 @@ def test_calibration_never_sees_a_task_of_the_pool():
     assert len(pool) == 128
     assert tasks_of(pool.calibration)
     assert not tasks_of(pool.calibration) & tasks_of(pool.targets)
+
+
+def test_tasks_that_select_are_never_queried():
+    pool = draw_pool(STORES, evaluation())
+    for name, frames in pool.targets.items():
+        tasks = {STORES[name].task_ids[STORES[name].pair_task[frame // 2]] for frame in frames}
+        assert not any(selects(task, name) for task in tasks)
 
 
 def test_targets_are_outputs_and_at_most_half_are_real():

@@ -5,7 +5,8 @@ import pytest
 
 from arcjepa.dice import Dice
 from arcjepa.grids import STYLES, random_grid
-from arcjepa.primitives import BASE, KINDS, PRIMITIVES, draw_step, parse_program
+from arcjepa.primitives import BASE, KINDS, PRIMITIVES, draw_step
+from arcjepa.programs import parse_program
 from arcjepa.selection import SELECTORS, choose, objects_of
 
 EXAMPLES = [  # (rule, input, output), rows apart by /
@@ -210,11 +211,6 @@ def test_the_longest_output_is_foreseen() -> None:
                 "chart_objects",
             ):
                 assert max(result.shape) <= 8 * step.growth + 2, str(step)
-
-
-def test_unknown_steps_are_named() -> None:
-    with pytest.raises(ValueError, match="sparkle"):
-        parse_program("flip_rows|sparkle(3)")
 
 
 SCENE = "1100020/1000020/0000020/0333000/0303040/0333000"

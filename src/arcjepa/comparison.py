@@ -5,7 +5,7 @@ error joined with the spread of the seeds. Runs that are missing are named in th
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,13 @@ import pandas as pd
 
 from arcjepa.data_settings import Evaluation
 from arcjepa.errors import UserError
-from arcjepa.intervals import Interval, mean_interval, scalar_interval
+from arcjepa.intervals import UNKNOWN, Interval, Sums, difference_interval, mean_interval, scalar_interval
 from arcjepa.probes import FRAME_LABELS, METHODS, RULE_LABELS
 from arcjepa.scores import COLUMNS
 
 UNTRAINED = "untrained"
 CONTROLS = (UNTRAINED, "tokens", "copy")
 HEADLINE_SET = "arc1"
-UNKNOWN: Interval = (float("nan"), float("nan"), float("nan"))
 RANKED = ("ranking_a", "ranking_b", "ranking_c")
 SIDES = ("context", "target")
 GEOMETRY = ("rankme", "variance", "isotropy", "lidar", "epps_pulley")
@@ -98,31 +97,51 @@ def read_scores(path: Path) -> pd.DataFrame:
 
 def interval(runs: Runs, measure: str, part: str, settings: Evaluation) -> Interval:
     """Value, low and high of a measure on a set ("": all sets) over all seeds; NaN where it was not measured."""
-    chosen = [t[(t["measure"] == measure) & ((t["set"] == part) if part else True)] for t in runs.scores]
-    chosen = [table for table in chosen if len(table)]
+    chosen = _rows(runs, measure, part)
     if not chosen:
         return UNKNOWN
     scalars = [table[table["task"] == ""] for table in chosen]
     if all(map(len, scalars)):
         return scalar_interval(*(np.array([t[c].iloc[0] for t in scalars], float) for c in ("value", "error")))
-    sums = [table.groupby(["set", "task"])[["total", "weight"]].sum() for table in chosen]
-    tasks = sorted(set().union(*(table.index for table in sums)))
-    aligned = [table.reindex(tasks, fill_value=0.0) for table in sums]
-    totals, weights = (np.stack([table[c].to_numpy(float) for table in aligned]) for c in ("total", "weight"))
-    return mean_interval(totals, weights, settings.bootstrap, settings.seed)
+    (sums,) = _aligned([chosen])
+    return mean_interval(*sums, settings.bootstrap, settings.seed)
+
+
+def difference(first: Runs, second: Runs, measure: str, part: str, settings: Evaluation) -> Interval:
+    """A mean of the first less that of the second, paired by task; NaN where one of them was not measured."""
+    chosen = [_rows(runs, measure, part) for runs in (first, second)]
+    if not all(chosen):
+        return UNKNOWN
+    one, other = _aligned(chosen)
+    return difference_interval(one, other, settings.bootstrap, settings.seed)
+
+
+def _rows(runs: Runs, measure: str, part: str) -> list[pd.DataFrame]:
+    """Of each seed that has the measure."""
+    chosen = [t[(t["measure"] == measure) & ((t["set"] == part) if part else True)] for t in runs.scores]
+    return [table for table in chosen if len(table)]
+
+
+def _aligned(samples: Sequence[list[pd.DataFrame]]) -> list[Sums]:
+    """Totals and weights of each sample's seeds, all on the same tasks in the same order."""
+    sums = [[table.groupby(["set", "task"])[["total", "weight"]].sum() for table in sample] for sample in samples]
+    tasks = sorted(set().union(*(table.index for sample in sums for table in sample)))
+    return [_stacked([table.reindex(tasks, fill_value=0.0) for table in sample]) for sample in sums]
+
+
+def _stacked(tables: Sequence[pd.DataFrame]) -> Sums:
+    totals, weights = (np.stack([table[name].to_numpy(float) for table in tables]) for name in ("total", "weight"))
+    return totals, weights
 
 
 def metrics_table(runs: Sequence[Runs], settings: Evaluation) -> pd.DataFrame:
     """One row per phase and control; every measure M with M_low and M_high (95 %) right after it.
 
-    After the headline come further measures, chance levels, whether a phase is apart from the untrained control on
-    `readout_nce`, and which runs are missing.
+    After the headline come further measures, chance levels, by how much a phase is better than the untrained control
+    on `readout_nce` (paired by task) and whether it is apart from it, and which runs are missing.
     """
-    rows = [_metrics_row(run, settings) for run in runs]
-    control = next((row for row in rows if row["name"] == UNTRAINED), None)
-    for row, run in zip(rows, runs, strict=True):
-        row["apart_from_untrained"] = "" if run.name in CONTROLS else apart(row, control)
-        row["missing"] = " ".join(run.missing)
+    control = next((run for run in runs if run.name == UNTRAINED), None)
+    rows = [_metrics_row(run, settings) | _gain(run, control, settings) for run in runs]
     table = pd.DataFrame(rows)
     return table.astype({"seeds": "Int64", "hyperparameters": "Int64"})
 
@@ -145,13 +164,22 @@ def chance(run: Runs, measure: str, part: str) -> float:
     return sum(float(table["total"].sum()) for table in rows) / weight if weight else float("nan")
 
 
-def apart(row: Mapping[str, Any], control: Mapping[str, Any] | None) -> str:
-    """Whether the intervals of `readout_nce` part: "yes" (better), "no", "worse"; "" where one is missing."""
-    if control is None or np.isnan(row["readout_nce"]) or np.isnan(control["readout_nce"]):
+def _gain(run: Runs, control: Runs | None, settings: Evaluation) -> dict[str, Any]:
+    """By how many nats a phase's read-out is better than the untrained control's, and what that amounts to."""
+    gain = UNKNOWN
+    if control is not None and run.name not in CONTROLS:
+        gain = difference(control, run, "readout_nce", "", settings)
+    names = ("readout_gain", "readout_gain_low", "readout_gain_high")
+    says = {"apart_from_untrained": apart(gain), "missing": " ".join(run.missing)}
+    return dict(zip(names, gain, strict=True)) | says
+
+
+def apart(gain: Interval) -> str:
+    """Whether an interval leaves zero out: "yes" (better), "no", "worse"; "" where it is unknown."""
+    value, low, high = gain
+    if np.isnan(value):
         return ""
-    if row["readout_nce_high"] < control["readout_nce_low"]:
-        return "yes"
-    return "worse" if row["readout_nce_low"] > control["readout_nce_high"] else "no"
+    return "yes" if low > 0 else "worse" if high < 0 else "no"
 
 
 def ranking_table(runs: Sequence[Runs], settings: Evaluation) -> pd.DataFrame:

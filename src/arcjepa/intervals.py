@@ -1,5 +1,7 @@
 """95 % intervals: a bootstrap over tasks and seeds for means, and jackknife errors joined with seeds for scalars."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 LEVEL = 0.95
@@ -8,27 +10,32 @@ BLOCK = 100
 
 Interval = tuple[float, float, float]
 """Value, low, high; NaN where it cannot be computed."""
+UNKNOWN: Interval = (float("nan"), float("nan"), float("nan"))
 
 
-def bootstrap(totals: np.ndarray, weights: np.ndarray, resamples: int, seed: int) -> np.ndarray:
-    """(resamples,) values of sum(total) / sum(weight) under resampling of tasks and of seeds.
+Sums = tuple[np.ndarray, np.ndarray]
+"""Totals and weights (S, K) of S seeds on K tasks: a mean is sum(total) / sum(weight)."""
 
-    Shape: totals and weights (S, K) of S seeds on the same K tasks. Seeds share their tasks, so one draw of tasks
-    serves all seeds of a resample: what is hard for one seed is hard for the others, and tasks do not average out.
+
+def bootstrap(samples: Sequence[Sums], resamples: int, seed: int) -> np.ndarray:
+    """(len(samples), resamples) means under resampling of tasks and of seeds.
+
+    All samples are on the same K tasks, and one draw of tasks serves them all: what is hard for one seed or encoder is
+    hard for the others, so tasks do not average out over seeds, and differences of encoders are paired.
     """
-    assert totals.shape == weights.shape, "one total and one weight per seed and task"
-    n_seeds, n_tasks = totals.shape
+    assert len({part.shape[1] for sums in samples for part in sums}) == 1, "samples on the same tasks"
     rng = np.random.default_rng(seed)
-    values = np.empty(resamples)
+    values = np.empty((len(samples), resamples))
     for first in range(0, resamples, BLOCK):
         size = min(BLOCK, resamples - first)
-        tasks = _counts(rng, size, n_tasks)
-        seeds = _counts(rng, size, n_seeds)
-        numerator = ((tasks @ totals.T) * seeds).sum(axis=1)
-        denominator = ((tasks @ weights.T) * seeds).sum(axis=1)
-        values[first : first + size] = np.divide(
-            numerator, denominator, out=np.full(size, np.nan), where=denominator != 0
-        )
+        tasks = _counts(rng, size, samples[0][0].shape[1])
+        for row, (totals, weights) in zip(values, samples, strict=True):
+            seeds = _counts(rng, size, len(totals))
+            numerator = ((tasks @ totals.T) * seeds).sum(axis=1)
+            denominator = ((tasks @ weights.T) * seeds).sum(axis=1)
+            row[first : first + size] = np.divide(
+                numerator, denominator, out=np.full(size, np.nan), where=denominator != 0
+            )
     return values
 
 
@@ -41,11 +48,24 @@ def _counts(rng: np.random.Generator, size: int, n: int) -> np.ndarray:
 def mean_interval(totals: np.ndarray, weights: np.ndarray, resamples: int, seed: int) -> Interval:
     """sum(total) / sum(weight) over tasks and seeds, with the percentiles of its bootstrap. Shape: (S, K) each."""
     if not weights.sum():
-        return float("nan"), float("nan"), float("nan")
+        return UNKNOWN
+    return float(totals.sum() / weights.sum()), *_percentiles(bootstrap([(totals, weights)], resamples, seed)[0])
+
+
+def difference_interval(first: Sums, second: Sums, resamples: int, seed: int) -> Interval:
+    """Mean of the first less that of the second, on the same tasks, with the percentiles of its paired bootstrap."""
+    if not (first[1].sum() and second[1].sum()):
+        return UNKNOWN
+    value = first[0].sum() / first[1].sum() - second[0].sum() / second[1].sum()
+    values = bootstrap([first, second], resamples, seed)
+    return float(value), *_percentiles(values[0] - values[1])
+
+
+def _percentiles(values: np.ndarray) -> tuple[float, float]:
+    """Low and high. A resample without weight has no value: it says nothing about where the value lies."""
     tail = 100 * (1 - LEVEL) / 2
-    # A resample without weight has no value: it says nothing about where the value lies.
-    low, high = np.nanpercentile(bootstrap(totals, weights, resamples, seed), [tail, 100 - tail])
-    return float(totals.sum() / weights.sum()), float(low), float(high)
+    low, high = np.nanpercentile(values, [tail, 100 - tail])
+    return float(low), float(high)
 
 
 def scalar_interval(values: np.ndarray, errors: np.ndarray) -> Interval:

@@ -11,10 +11,9 @@ import numpy as np
 from arcjepa.data_settings import Evaluation
 from arcjepa.embeddings import Embedder, Embedding
 from arcjepa.errors import UserError
-from arcjepa.shares import share_of
+from arcjepa.shares import selects
 from arcjepa.tokens import Tokens
 
-CALIBRATION_SHARE = 0.2
 CALIBRATION_QUERIES = 512
 MAX_VALIDATION_SHARE = 0.5
 
@@ -39,7 +38,7 @@ class Pool:
 def draw_pool(stores: Mapping[str, Tokens], settings: Evaluation) -> Pool:
     """The same pool for every encoder: a pure function of the held-out sets and `settings`.
 
-    A fifth of the tasks, by a hash of their ids, only calibrate. Validation tasks fill half of the pool at most.
+    The tasks that `arcjepa.shares.selects` only calibrate. Validation tasks fill half of the pool at most.
     Errors: UserError where there are fewer distinct targets than `settings.pool`, or nothing to calibrate on.
     """
     seen: set[bytes] = set()
@@ -49,7 +48,7 @@ def draw_pool(stores: Mapping[str, Tokens], settings: Evaluation) -> Pool:
         room = settings.pool - sum(len(frames) for frames in targets.values())
         room = int(MAX_VALIDATION_SHARE * settings.pool) if name == "validation" else room
         tokens = stores[name]
-        drawn = _drawn(tokens, ~_calibrates(tokens, settings.seed), settings.seed)
+        drawn = _drawn(tokens, ~_calibrates(tokens, name), settings.seed)
         targets[name] = np.sort(_distinct(tokens, drawn, seen, room))
     if (found := sum(len(frames) for frames in targets.values())) < settings.pool:
         raise UserError(
@@ -58,7 +57,7 @@ def draw_pool(stores: Mapping[str, Tokens], settings: Evaluation) -> Pool:
         )
     share = CALIBRATION_QUERIES // len(stores)
     for name, tokens in stores.items():
-        drawn = _drawn(tokens, _calibrates(tokens, settings.seed), settings.seed)
+        drawn = _drawn(tokens, _calibrates(tokens, name), settings.seed)
         calibration[name] = np.sort(_distinct(tokens, drawn, seen, share))
     if not sum(len(frames) for frames in calibration.values()):
         raise UserError("params.yaml: data.synthetic.held_out: too few tasks to calibrate on; allowed: 20 or more")
@@ -74,10 +73,9 @@ def grid_key(tokens: Tokens, frame: int) -> bytes:
     return b"|".join(part.tobytes() for part in parts)
 
 
-def _calibrates(tokens: Tokens, seed: int) -> np.ndarray:
+def _calibrates(tokens: Tokens, part: str) -> np.ndarray:
     """(n_tasks,) bool: the tasks that are never in the pool and never queried."""
-    shares = [share_of(task, f"calibration {seed}") for task in tokens.task_ids]
-    return np.array(shares) < CALIBRATION_SHARE
+    return np.array([selects(task, part) for task in tokens.task_ids], dtype=bool)
 
 
 def _drawn(tokens: Tokens, chosen: np.ndarray, seed: int) -> np.ndarray:

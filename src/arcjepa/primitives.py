@@ -4,7 +4,6 @@ A *step* is a primitive with parameters, written `recolour(3>5)` or `flip_rows`;
 steps joined by `|`. Parameters belong to the rule: all pairs of a task share them.
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
@@ -81,6 +80,8 @@ class Step:
     values: Values
     needs: tuple[int, ...] = ()
     """Colours that its input must have."""
+    paints: tuple[int, ...] = ()
+    """Colours that it paints with, which its input need not have."""
 
     @property
     def growth(self) -> int:
@@ -228,6 +229,7 @@ _OBJECTS = (
     _of(o.chart_objects, "axis", styles=(*FIGURES, "dots"), summary=True),
 )
 PRIMITIVES: dict[str, Primitive] = {p.name: p for p in _BASE + _GRID + _SIZE + _LINES + _OBJECTS}
+ROUNDS = ("swap", "cycle")  # their colours may start with any
 BASE: tuple[str, ...] = tuple(p.name for p in _BASE)
 
 
@@ -244,31 +246,23 @@ def draw_step(dice: Dice, primitive: Primitive) -> Step:
             values.append(colour)
         else:
             values += dice.pick(KINDS[kind])
-    if primitive.name in ("swap", "cycle"):  # one name for one rule
-        start = values.index(min(colours))
+    return step_of(primitive, tuple(values))
+
+
+def step_of(primitive: Primitive, values: Values) -> Step:
+    """The step with these values, and the colours that it needs and paints with."""
+    if primitive.name in ROUNDS:  # one name for one rule
+        start = values.index(min(values))
         values = values[start:] + values[:start]
-    return _step(primitive, tuple(values))
-
-
-def _step(primitive: Primitive, values: Values) -> Step:
-    """The step, with the colours that it needs."""
-    needs, rest = [], list(values)
+    colours: dict[str, list[int]] = {OLD: [], NEW: []}
+    rest = list(values)
     for kind in primitive.kinds:
-        taken = rest[: 1 if kind in (OLD, NEW) else len(KINDS[kind][0])]
-        del rest[: len(taken)]
-        needs += [int(v) for v in taken] if kind == OLD else []
-    return Step(primitive, values, tuple(needs))
+        taken = [rest.pop(0) for _ in range(width_of(kind))]
+        if kind in colours:
+            colours[kind] += [int(value) for value in taken]
+    return Step(primitive, values, tuple(colours[OLD]), tuple(colours[NEW]))
 
 
-def parse_program(rule: str) -> tuple[Step, ...]:
-    """The steps of a rule string; ValueError names a step that is not in the table."""
-    return tuple(_parse_step(text) for text in rule.split("|"))
-
-
-def _parse_step(text: str) -> Step:
-    match = re.fullmatch(r"(\w+)(?:\(([^()]+)\))?", text)
-    if match is None or match[1] not in PRIMITIVES:
-        raise ValueError(f"step {text!r}: not a primitive; allowed: {', '.join(PRIMITIVES)}")
-    words = re.split("[,>]", match[2]) if match[2] else []
-    values: Values = tuple(int(word) if re.fullmatch(r"-?\d+", word) else word for word in words)
-    return _step(PRIMITIVES[match[1]], values)
+def width_of(kind: str) -> int:
+    """How many values a kind of parameter has."""
+    return 1 if kind in (OLD, NEW) else len(KINDS[kind][0])

@@ -1,14 +1,12 @@
 """An endless source of ARC-like tasks: random programs of primitives, each shown by several pairs on structured grids.
 
-Training and held-out rules are disjoint whatever the seeds: a rule is held out when the hash of its text falls in
-bucket 0 of `BUCKETS`. They are disjoint as texts: views of training sequences (colours permuted, turned, mirrored)
-show the like of many a held-out rule in other colours or directions. What a rule needs to be inferred is checked on
-every pair: see `_realise`.
+Training and held-out rules are disjoint whatever the seeds, and stay so under views: see `arcjepa.programs`. What a
+rule needs to be inferred is checked on every pair: see `_realise`.
 """
 
 from bisect import bisect
+from collections import Counter
 from collections.abc import Sequence
-from hashlib import blake2b
 from itertools import accumulate, pairwise
 from typing import NamedTuple, Protocol
 
@@ -17,18 +15,18 @@ import numpy as np
 from arcjepa.dice import Dice
 from arcjepa.errors import UserError
 from arcjepa.grids import BACKED, STYLES, random_grid
-from arcjepa.primitives import BASE, PRIMITIVES, Primitive, Step, draw_step
+from arcjepa.primitives import BASE, PRIMITIVES, Primitive, draw_step
+from arcjepa.programs import Program, is_held_out, kin, rule_text
 from arcjepa.regions import histogram
 from arcjepa.tasks import Pair, Task
 
-BUCKETS = 20  # so that 5 % of rules are held out
 SHARED_SCENE = 0.85  # share of tasks whose pairs have one style and one palette, as in ARC
 SHARED_SIZE = 0.4  # share of tasks whose inputs have one size
 BLACK = 0.75  # share of tasks with background 0, as in ARC
 GRID_TRIES = (6, 16)  # grids drawn for the first pair, and for another, before the rule is dropped
 RULE_TRIES = 2000  # rules dropped before the settings are called impossible
 DRAW_TRIES = 20000  # rules drawn in search of one on the wanted side of the split
-Program = tuple[Step, ...]
+CROWD = 4  # held-out tasks of one kin before another of it is as likely as not dropped
 
 
 class SyntheticSettings(Protocol):
@@ -75,21 +73,6 @@ class SyntheticSettings(Protocol):
         """ "all", or "base" for the ten of the kinds that the analysed run had."""
 
 
-def rule_bucket(rule: str) -> int:
-    """A stable hash of a rule's text, 0..19."""
-    return int.from_bytes(blake2b(rule.encode(), digest_size=8).digest(), "big") % BUCKETS
-
-
-def is_held_out(rule: str) -> bool:
-    """Whether a rule is kept for evaluation."""
-    return rule_bucket(rule) == 0
-
-
-def rule_text(program: Program) -> str:
-    """The canonical text of a program."""
-    return "|".join(map(str, program))
-
-
 class _Deck(NamedTuple):
     """What is drawn from, prepared once a shard."""
 
@@ -98,6 +81,8 @@ class _Deck(NamedTuple):
     primitives: tuple[Primitive, ...]
     cumulative: list[float]
     styles: tuple[str, ...]
+    shown: Counter[str]
+    """Held-out tasks so far, by kin."""
 
 
 class _Scene(NamedTuple):
@@ -131,24 +116,40 @@ def _prepare(settings: SyntheticSettings, held_out: bool) -> _Deck:
         raise UserError(f"synthetic.primitives: {settings.primitives!r}; allowed: all, base")
     names = BASE if settings.primitives == "base" else tuple(PRIMITIVES)
     table = tuple(PRIMITIVES[name] for name in names)
-    return _Deck(settings, held_out, table, list(accumulate(p.weight for p in table)), styles)
+    return _Deck(settings, held_out, table, list(accumulate(p.weight for p in table)), styles, Counter())
 
 
 def _draw_task(dice: Dice, deck: _Deck, task_id: str) -> Task:
     """A task of a random rule; kind of scene and number of steps are drawn first, so that their shares hold."""
     settings = deck.settings
-    noisy, atomic = dice.chance(settings.noise_share), dice.chance(settings.atomic_share)
-    steps = 1 if atomic else dice.between(min(2, settings.max_steps), settings.max_steps)
+    noisy, steps = dice.chance(settings.noise_share), _draw_steps(dice, settings)
     for _ in range(RULE_TRIES):
         program = _draw_rule(dice, deck, steps)
+        if deck.held_out and _crowded(dice, deck, program):
+            steps = _draw_steps(dice, settings)
+            continue
         pairs = _realise(dice, deck, program, noisy)
         if pairs is not None:
+            deck.shown[kin(rule_text(program))] += deck.held_out
             return Task(task_id, tuple(pairs[:-1]), tuple(pairs[-1:]), rule_text(program))
     raise UserError(
         f"synthetic: no rule of {steps} steps could be shown in {RULE_TRIES} tries; allowed: wider ranges of sides "
         f"({settings.min_side}..{settings.max_side}) and colours ({settings.min_colours}..{settings.max_colours}), "
         "or more styles"
     )
+
+
+def _draw_steps(dice: Dice, settings: SyntheticSettings) -> int:
+    atomic = dice.chance(settings.atomic_share)
+    return 1 if atomic else dice.between(min(2, settings.max_steps), settings.max_steps)
+
+
+def _crowded(dice: Dice, deck: _Deck, program: Program) -> bool:
+    """Whether to drop a rule for the many of its kin: few kin of one step are held out, and would be most of the tasks.
+
+    Intervals resample kin, so that a hundred tasks of one say little more than ten.
+    """
+    return not dice.chance(CROWD / (CROWD + deck.shown[kin(rule_text(program))]))
 
 
 def _draw_rule(dice: Dice, deck: _Deck, steps: int) -> Program:
@@ -179,7 +180,10 @@ def _draw_program(dice: Dice, deck: _Deck, steps: int) -> Program | None:
 
 
 def _draw_scene(dice: Dice, deck: _Deck, program: Program, noisy: bool) -> _Scene | None:
-    """Style, palette and sizes that suit the program; None where the settings leave no room for it."""
+    """Style, palette and sizes that suit the program; None where the settings leave no room for it.
+
+    No step paints with the background: recolouring to it would only be another name for deleting.
+    """
     settings = deck.settings
     needs = tuple(dict.fromkeys(colour for step in program for colour in step.needs))
     fewest = max(settings.min_colours, len(needs) + 1)
@@ -189,9 +193,11 @@ def _draw_scene(dice: Dice, deck: _Deck, program: Program, noisy: bool) -> _Scen
         return None
     count = dice.between(fewest, most)
     spare = dice.shuffled([c for c in range(10) if c not in needs])
-    if dice.chance(BLACK) and 0 in spare:
-        spare.insert(0, spare.pop(spare.index(0)))
-    palette = (spare[0], *needs, *spare[1:])[:count]
+    grounds = [c for c in spare if not any(c in step.paints for step in program)]
+    if not grounds:
+        return None
+    background = 0 if dice.chance(BLACK) and 0 in grounds else grounds[0]
+    palette = (background, *needs, *(c for c in spare if c != background))[:count]
     size = _draw_size(dice, settings.min_side, longest) if dice.chance(SHARED_SIZE) else None
     return _Scene("noise" if noisy else dice.pick(_styles_for(deck, program)), palette, longest, size)
 

@@ -1,0 +1,131 @@
+"""Rules as text, and which of them are held out.
+
+A rule is written as its steps joined by `|`: `recolour(3>5)|flip_rows`. Training sequences are seen in permuted colours
+and in all symmetries of the square, so a rule held out by its text would be seen in other colours or directions. What
+is held out is its *kin*: all rules that a view could make of it, and some more.
+"""
+
+import re
+from functools import lru_cache
+from hashlib import blake2b
+
+from arcjepa.primitives import NEW, OLD, PRIMITIVES, ROUNDS, Step, Values, step_of, width_of
+
+BUCKETS = 10  # so that a tenth of the kin are held out
+TURNED = {"flip_rows": "flip", "flip_cols": "flip", "transpose": "transpose", "antitranspose": "transpose"}
+"""Primitives that are one another's views, by a common name."""
+SIDED = dict.fromkeys(("top", "bottom", "left", "right"), "outermost") | {
+    "tallest": "longest",
+    "widest": "longest",
+    "upright": "oblong",
+    "flat": "oblong",
+    "height": "side",
+    "width": "side",
+}
+"""Selectors and keys that are one another's views, by a common name."""
+SYNONYMS: dict[tuple[str, int | str | None], tuple[str, int | str]] = {
+    ("hollow", None): ("hollow_objects", "all"),
+    ("outline", None): ("outline_objects", "all"),
+    ("flatten", None): ("recolour_objects", "all"),
+    ("fill_boxes", None): ("fill_objects", "all"),
+    ("drop_specks", None): ("delete_objects", "single"),
+    ("recolour_inside", None): ("recolour_degree", 4),
+    ("size_classes", 1): ("recolour_objects", "single"),
+    ("box_objects", "single"): ("outline_objects", "single"),
+    ("box_objects", "straight"): ("outline_objects", "straight"),
+    ("keep_objects", "inner"): ("delete_objects", "border"),
+    ("keep_objects", "border"): ("delete_objects", "inner"),
+    ("keep_objects", "plural"): ("delete_objects", "single"),
+    ("keep_objects", "single"): ("delete_objects", "plural"),
+    ("keep_objects", "symmetric"): ("delete_objects", "asymmetric"),
+    ("keep_objects", "asymmetric"): ("delete_objects", "symmetric"),
+}
+"""Two names of one rule: a primitive, with the first of its values or any, and the other name with its first value."""
+Program = tuple[Step, ...]
+
+
+def rule_text(program: Program) -> str:
+    """The canonical text of a program."""
+    return "|".join(map(str, program))
+
+
+def parse_program(rule: str) -> Program:
+    """The steps of a rule's text; ValueError names a step that is not in the table."""
+    return tuple(_parse_step(text) for text in rule.split("|"))
+
+
+def _parse_step(text: str) -> Step:
+    match = re.fullmatch(r"(\w+)(?:\(([^()]+)\))?", text)
+    if match is None or match[1] not in PRIMITIVES:
+        raise ValueError(f"step {text!r}: not a primitive; allowed: {', '.join(PRIMITIVES)}")
+    words = re.split("[,>]", match[2]) if match[2] else []
+    values: Values = tuple(int(word) if re.fullmatch(r"-?\d+", word) else word for word in words)
+    return step_of(PRIMITIVES[match[1]], values)
+
+
+@lru_cache(1 << 16)
+def kin(rule: str) -> str:
+    """One text for a rule and all that its views show, coarser than need be: which rules are told apart.
+
+    Steps in the order of their names, colours numbered as they come, directions and axes without a sense: rules that
+    commute, or differ by a turn, a mirror or the names of colours, have one kin. Swaps and cycles come last, as the
+    order of their own colours says nothing.
+    """
+    colours: dict[int, int] = {}
+    steps = sorted(map(plain, parse_program(rule)), key=_place)
+    return "|".join(f"{_name(step)}({_values(step, colours)})" for step in steps)
+
+
+def bucket(kin: str) -> int:
+    """A stable hash of a kin, 0..9."""
+    return int.from_bytes(blake2b(kin.encode(), digest_size=8).digest(), "big") % BUCKETS
+
+
+def is_held_out(rule: str) -> bool:
+    """Whether a rule is kept for evaluation, with all its kin."""
+    return bucket(kin(rule)) == 0
+
+
+def plain(step: Step) -> Step:
+    """The step by the one of its names that others share."""
+    for first, rest in ((None, step.values), (next(iter(step.values), None), step.values[1:])):
+        if (step.primitive.name, first) in SYNONYMS:
+            name, value = SYNONYMS[step.primitive.name, first]
+            return step_of(PRIMITIVES[name], (value, *rest))
+    return step
+
+
+def _place(step: Step) -> tuple[bool, str, str]:
+    """Where a step stands among those of its kin: the same whatever the colours."""
+    values = [value for value, kind in _unturned(step) if kind not in (OLD, NEW)]
+    return step.primitive.name in ROUNDS, _name(step), ",".join(values)
+
+
+def _name(step: Step) -> str:
+    return TURNED.get(step.primitive.name, step.primitive.name)
+
+
+def _values(step: Step, colours: dict[int, int]) -> str:
+    """The values of a step that no view changes; `colours` grows by those that it names."""
+    found = _unturned(step)
+    if step.primitive.name in ROUNDS:
+        return ",".join(sorted(str(colours.get(int(value), "*")) for value, _ in found))
+    named = [colours.setdefault(int(v), len(colours)) if kind in (OLD, NEW) else v for v, kind in found]
+    return ",".join(map(str, named))
+
+
+def _unturned(step: Step) -> list[tuple[str, str]]:
+    """What turns and mirrors leave of each value, with its kind."""
+    rest, found = list(step.values), []
+    for kind in step.primitive.kinds:
+        values = [rest.pop(0) for _ in range(width_of(kind))]
+        if kind in ("way", "axis", "step", "quarter", "up_down"):
+            left = kind
+        elif kind in ("offset", "tiles"):
+            left = "x".join(str(size) for size in sorted(abs(int(value)) for value in values))
+        elif kind == "degrees":
+            left = str(min(int(values[0]), 360 - int(values[0])))
+        else:
+            left = SIDED.get(str(values[0]), str(values[0]))
+        found.append((left, kind))
+    return found
