@@ -1,5 +1,6 @@
 """params.yaml is read strictly: what is not meant is an error, and the error names it."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -50,8 +51,10 @@ def test_a_file_that_cannot_be_meant_is_an_error_naming_file_and_line(
 
 
 @pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir()], ids=["missing", "folder"])
-def test_a_file_that_is_not_there_is_an_error_with_the_next_command(tmp_path: Path, make: object) -> None:
-    make(tmp_path / "params.yaml")  # type: ignore[operator]
+def test_a_file_that_is_not_there_is_an_error_with_the_next_command(
+    tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    make(tmp_path / "params.yaml")
     with pytest.raises(UserError, match=r"params.yaml: .*git checkout params.yaml"):
         read_params(tmp_path / "params.yaml")
 

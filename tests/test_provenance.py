@@ -57,6 +57,35 @@ def test_code_is_the_script_and_what_it_imports(project: Path, script: str) -> N
     assert set(found) == expected
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "try:\n    {}\nexcept ImportError:\n    pass\n",
+        "try:\n    pass\nexcept ImportError:\n    {}\n",
+        "try:\n    pass\nexcept ImportError:\n    pass\nelse:\n    {}\n",
+        "try:\n    pass\nfinally:\n    {}\n",
+        "if x:\n    pass\nelif y:\n    {}\n",
+        "if not TYPE_CHECKING:\n    {}\n",
+        "if TYPE_CHECKING:\n    pass\nelse:\n    {}\n",
+        "for x in y:\n    while z:\n        {}\n",
+        "with x:\n    {}\n",
+        "match x:\n    case 1:\n        {}\n",
+        "class A:\n    async def b(self):\n        {}\n",
+    ],
+)
+def test_import_is_found_in_every_block_that_runs(project: Path, text: str) -> None:
+    script = project / "scripts" / "nested.py"
+    script.write_text(text.format("import toy.grids"))
+    assert code_files(script, project / "toy") == [script, project / "toy" / "grids.py"]
+
+
+@pytest.mark.parametrize("name", ["TYPE_CHECKING", "typing.TYPE_CHECKING"])
+def test_import_for_type_checkers_is_no_dependency(project: Path, name: str) -> None:
+    script = project / "scripts" / "typed.py"
+    script.write_text(f"if {name}:\n    import toy.grids\n")
+    assert code_files(script, project / "toy") == [script]
+
+
 @pytest.mark.parametrize("edited", MODULES)
 def test_edit_changes_the_digest_of_its_users_and_no_others(project: Path, edited: str) -> None:
     before = digests(project)

@@ -16,7 +16,6 @@ import pandas as pd
 from arcjepa.data_settings import Evaluation
 from arcjepa.errors import UserError
 from arcjepa.intervals import UNKNOWN, Interval, Sums, difference_interval, mean_interval, scalar_interval
-from arcjepa.probes import FRAME_LABELS, METHODS, RULE_LABELS
 from arcjepa.scores import COLUMNS
 
 UNTRAINED = "untrained"
@@ -24,6 +23,7 @@ CONTROLS = (UNTRAINED, "tokens", "copy")
 HEADLINE_SET = "arc1"
 RANKED = ("ranking_a", "ranking_b", "ranking_c")
 SIDES = ("context", "target")
+PROBE = "probe_"
 GEOMETRY = ("rankme", "variance", "isotropy", "lidar", "epps_pulley")
 HEADLINE: dict[str, tuple[str, str]] = {
     "val_nce": ("val_nce", ""),
@@ -198,11 +198,12 @@ def ranking_table(runs: Sequence[Runs], settings: Evaluation) -> pd.DataFrame:
 
 def probes_table(runs: Sequence[Runs], settings: Evaluation) -> pd.DataFrame:
     """Probes on held-out rules: name, probe, method, value, low, high."""
+    found = [measure for run in runs for table in run.scores for measure in table["measure"].unique()]
+    measures = [measure for measure in dict.fromkeys(found) if measure.startswith(PROBE)]
     rows = [
-        (run.name, label, method, *interval(run, f"probe_{label}_{method}", "", settings))
+        (run.name, *measure.removeprefix(PROBE).rsplit("_", 1), *interval(run, measure, "", settings))
         for run in runs
         if run.scores
-        for label in (*RULE_LABELS, *FRAME_LABELS)
-        for method in METHODS
+        for measure in measures
     ]
     return pd.DataFrame(rows, columns=["name", "probe", "method", "value", "low", "high"])

@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -82,7 +82,7 @@ def save_examples(path: Path, examples: Examples) -> None:
     """Write a .npz; the same examples give the same bytes."""
     grids = [grid for e in examples.queries for grid in (*sum(e.demonstrations, ()), e.query, *e.candidates)]
     text = json.dumps({"queries": [e.label for e in examples.queries], "frames": examples.labels})
-    held = {
+    held: dict[str, Any] = {
         "cells": np.concatenate([np.zeros(0, np.uint8), *(grid.ravel() for grid in grids)]),
         "height": np.array([grid.shape[0] for grid in grids], dtype=np.uint8),
         "width": np.array([grid.shape[1] for grid in grids], dtype=np.uint8),
@@ -93,7 +93,7 @@ def save_examples(path: Path, examples: Examples) -> None:
         "text": np.frombuffer(text.encode(), dtype=np.uint8),
     }
     buffer = io.BytesIO()
-    np.savez(buffer, **held)  # type: ignore[arg-type]
+    np.savez(buffer, **held)
     write_atomic(path, buffer.getbuffer())
 
 

@@ -1,5 +1,6 @@
 """What a job of the workflow says: plain lines, on the terminal and in its log; a user's error is one line."""
 
+import gc
 import os
 import platform
 import sys
@@ -38,6 +39,7 @@ def job(snakemake: Any) -> Iterator[Say]:
     begins with the machine and ends with the time taken. UserError is printed as one line and ends the script
     with status 1; any other exception is a defect, and leaves its traceback in both places.
     """
+    gc.freeze()  # what a script has imported stays: not searching it for garbage saves up to a second of each job
     about = [value for name, value in snakemake.wildcards.items() if name != "scale"]
     title = " ".join([snakemake.rule, *about])
     path = Path(snakemake.log[0])

