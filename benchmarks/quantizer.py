@@ -8,7 +8,7 @@ import torch
 from vector_quantize_pytorch import VectorQuantize
 
 from arcjepa.quantizer import CodebookQuantizer
-from arcjepa.settings import Quantizer, Refresh
+from arcjepa.settings import Commitment, Quantizer, Refresh
 
 SIZES = ((3500, 64, 768), (3500, 64, 256), (3500, 384, 768))
 ROUNDS = 15
@@ -25,7 +25,13 @@ def steps(count: int, width: int, codes: int) -> tuple[Callable[[], None], Calla
     """A forward and backward pass of ours, and of the library's, on the same objects (count, width)."""
     refresh = Refresh(enabled=False, interval=1, threshold=0.0)
     settings = Quantizer(
-        kind="vq", codes=codes, decay=0.95, commitment=0.15, refresh=refresh, temperature=1.0, levels=[8]
+        kind="vq",
+        codes=codes,
+        decay=0.95,
+        commitment=Commitment(enabled=True, weight=0.15),
+        refresh=refresh,
+        temperature=1.0,
+        levels=[8],
     )
     ours = CodebookQuantizer(width, settings)
     library = VectorQuantize(dim=width, codebook_size=codes, decay=0.95, kmeans_init=True, rotation_trick=False)

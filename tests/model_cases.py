@@ -1,23 +1,34 @@
-"""Tiny phases, and a few steps of training them: what the tests of the model have in common."""
+"""Tiny phases, and a few steps of training them: what the tests of the model have in common.
 
+Shapes: B sequences, F context frames, D dimensions, S object slots, W channels.
+"""
+
+import json
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from arcjepa.config import Params, from_mapping
 from arcjepa.dataset import admitted_share
 from arcjepa.frames import Frames
+from arcjepa.jepa import Relations
 from arcjepa.params import read_params
+from arcjepa.quantizer import QuantizerModule, make_quantizer
 from arcjepa.record import Averages
 from arcjepa.settings import Phase
 from arcjepa.synthetic import generate_shard
 from arcjepa.tokens import Tokens, tokenise
-from arcjepa.trainer import Corpus, Trainer
+from arcjepa.trainer import Corpus, Run, Trainer, train
 from arcjepa.views import DeviceTokens, TokenBatch, gather
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
+B, F, D, S, W = 32, 3, 16, 5, 8
+WIDTH, CODES, ROWS = 16, 32, 400
+"""Channels of objects, codes at scale tiny, and objects of a test of the quantisers."""
 
 
 def nested(changes: dict[str, Any]) -> dict[str, Any]:
@@ -65,7 +76,7 @@ def steps(trainer: Trainer, count: int) -> list[float]:
     admitted = admitted_share(trainer.phase.sequence.curriculum, 1)
     for _ in range(count):
         trainer.train_step(admitted, averages)
-    return averages.values("train_total").tolist()
+    return averages.columns()["train_total"].tolist()
 
 
 def trace(phase: Phase, count: int = 3, seed: int = 0) -> tuple[list[float], torch.Tensor]:
@@ -82,3 +93,72 @@ def weights(module: torch.nn.Module) -> torch.Tensor:
 def differs(one: tuple[list[float], torch.Tensor], other: tuple[list[float], torch.Tensor]) -> bool:
     """Whether two traces differ in a loss, or in weights of one shape: another shape alone is no difference."""
     return one[0] != other[0] or (one[1].shape == other[1].shape and not torch.equal(one[1], other[1]))
+
+
+# --- runs
+
+
+def budget(phase: Phase, **changes: int) -> Phase:
+    """A phase with other leaves of `training`."""
+    return phase.model_copy(update={"training": phase.training.model_copy(update=changes)})
+
+
+def tiny_trainer(name: str, changes: dict[str, Any] | None = None) -> Trainer:
+    """The trainer of a tiny phase, seed 0."""
+    return Trainer(tiny_phase(name, changes), tiny_corpus(), 0, "cpu")
+
+
+def run_in(folder: Path, seed: int = 0, device: str = "cpu") -> Run:
+    """A run that leaves everything below a folder."""
+    return Run(seed, device, folder, folder / "events")
+
+
+def trained(phase: Phase, folder: Path, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+    """epochs.csv, steps.csv and run.json of a run on the tiny corpus."""
+    folder.mkdir(exist_ok=True)
+    train(phase, tiny_corpus(), run_in(folder, seed), lambda line: None)
+    epochs, rows = (pd.read_csv(folder / name) for name in ("epochs.csv", "steps.csv"))
+    return epochs, rows, json.loads((folder / "run.json").read_text())
+
+
+class Transfers(TorchDispatchMode):
+    """Counts what would wait for a device: numbers read from tensors, and shapes that depend on data."""
+
+    ATEN = torch.ops.aten
+    WAITING = (ATEN._local_scalar_dense.default, ATEN.nonzero.default, ATEN.masked_select.default)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        masked = func is self.ATEN.index.Tensor and any(i is not None and i.dtype == torch.bool for i in args[1])
+        self.count += masked or func in self.WAITING
+        return func(*args, **(kwargs or {}))
+
+
+# --- parts of the model
+
+
+def tiny_quantizer(kind: str = "vq", **changes: object) -> QuantizerModule:
+    """A quantiser at scale tiny, refresh off unless asked for: refresh__enabled=True is quantizer.refresh.enabled."""
+    leaves = {"kind": kind, "refresh.enabled": False} | {key.replace("__", "."): v for key, v in changes.items()}
+    phase = tiny_phase("baseline", {f"quantizer.{key}": value for key, value in leaves.items()})
+    return make_quantizer(WIDTH, phase.quantizer)
+
+
+def objects(count: int = ROWS, scale: float = 1.0) -> torch.Tensor:
+    """Random object embeddings (count, WIDTH)."""
+    return scale * torch.randn(count, WIDTH)
+
+
+def all_real(x: torch.Tensor) -> torch.Tensor:
+    """The mask of objects without padding."""
+    return torch.ones(len(x), dtype=torch.bool)
+
+
+def relations() -> Relations:
+    """Random objects, of which half of the pairs or more are adjacent."""
+    made = torch.randn(F + 1, B, S, W)
+    adjacent = torch.rand(F + 1, B, S, S) < 0.5
+    return Relations(made, adjacent | adjacent.transpose(-1, -2))

@@ -99,7 +99,7 @@ def test_hyperparameters_are_numbers_and_choices_but_no_switches() -> None:
         ("loss.relational.enabled", False, ["loss.relational.weight", "loss.relational.form"]),
         ("loss.sigreg.enabled", False, ["loss.sigreg.weight", "loss.sigreg.form"]),
         ("quantizer.refresh.enabled", False, ["quantizer.refresh.interval", "quantizer.refresh.threshold"]),
-        ("quantizer.kind", "none", ["quantizer.codes", "quantizer.commitment", "quantizer.refresh.interval"]),
+        ("quantizer.kind", "none", ["quantizer.codes", "quantizer.commitment.weight", "quantizer.refresh.interval"]),
         ("stopping.enabled", False, ["stopping.patience", "stopping.min_delta"]),
     ],
 )

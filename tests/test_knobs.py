@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from model_cases import PARAMS, differs, nested, steps, tiny_corpus, tiny_phase, trace, weights
+from model_cases import PARAMS, differs, nested, run_in, steps, tiny_corpus, tiny_phase, trace, weights
 
 from arcjepa.config import from_mapping, resolved
 from arcjepa.params import leaves, read_params
@@ -16,13 +16,15 @@ from arcjepa.trainer import Trainer, train
 
 GUMBEL = {"quantizer.kind": "gumbel"}
 SQUARE = {"quantizer.kind": "fsq"}
+# With a weight that brings the two gradients near each other: where one is far larger, its weight falls whatever alpha.
+GRADNORM = {"loss.gradnorm.enabled": True, "loss.sigreg.form": "published", "loss.sigreg.weight": 1.0}
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "baseline": ("baseline", {}),
     "phase1": ("phase1", {}),
     "phase2": ("phase2", {}),
     "phase3": ("phase3", {}),
     "fsq": ("phase2", SQUARE),
-    "gradnorm": ("baseline", {"loss.gradnorm.enabled": True, "loss.sigreg.form": "published"}),
+    "gradnorm": ("baseline", GRADNORM),
     "query": ("phase2", {"sequence.framing": "query"}),
     "none": ("phase2", {"quantizer.kind": "none"}),
     "impatient": ("baseline", {"stopping.patience": 2, "stopping.min_delta": 100.0}),
@@ -43,7 +45,8 @@ CHANGES: dict[str, Any] = {
     "quantizer.kind": "none",
     "quantizer.codes": 24,
     "quantizer.decay": 0.5,
-    "quantizer.commitment": 0.3,
+    "quantizer.commitment.enabled": None,
+    "quantizer.commitment.weight": 0.3,
     "quantizer.refresh.enabled": None,
     "quantizer.refresh.interval": 2,
     "quantizer.refresh.threshold": 1.0,
@@ -80,7 +83,7 @@ CHANGES: dict[str, Any] = {
 """Another value for every leaf; None turns a switch."""
 EXTREME = {"loss.infonce.temperature_min": -9.0, "loss.infonce.temperature_max": 9.0}
 """Where the learned log temperature is put, so that its bound is what counts."""
-STEPS = {"quantizer.refresh": 5, "loss.gradnorm.alpha": 8}
+STEPS = {"quantizer.refresh": 5, "loss.gradnorm.alpha": 16}
 
 
 def settings_of(variant: str, changes: dict[str, Any] | None = None) -> Phase:
@@ -136,9 +139,9 @@ def test_every_leaf_changes_something(leaf: str, variant: str, tmp_path: Path) -
 
 
 def epochs_run(phase: Phase, folder: Path) -> int:
-    """How many of at most five epochs of two steps run."""
-    budget = phase.training.model_copy(update={"epochs": 5, "sequences": 64})
-    train(phase.model_copy(update={"training": budget}), tiny_corpus(), 0, "cpu", folder, str)
+    """How many of at most five epochs of four steps run."""
+    budget = phase.training.model_copy(update={"epochs": 5, "sequences": 128})
+    train(phase.model_copy(update={"training": budget}), tiny_corpus(), run_in(folder), str)
     return int(json.loads((folder / "run.json").read_text())["epochs"])
 
 
@@ -147,6 +150,13 @@ def bounded_trace(phase: Phase, leaf: str) -> tuple[list[float], torch.Tensor]:
     assert trainer.objective.contrast is not None
     trainer.objective.contrast.log_temperature.data.fill_(EXTREME[leaf])
     return steps(trainer, 2), weights(trainer.jepa)
+
+
+def test_the_leaves_of_the_budget_are_these() -> None:
+    """Which every test of a run changes; `tensorboard`, which no result depends on, is tested in test_events."""
+    plain = settings_of("baseline")
+    assert set(resolved(plain)["training"]) == {"epochs", "sequences", "batch_size"}
+    assert set(type(plain.training).model_fields) - set(resolved(plain)["training"]) == {"tensorboard"}
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -7,9 +7,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from model_cases import Transfers
 
 from arcjepa import geometry as reference
-from arcjepa.record import EPOCH_COLUMNS, STEP_COLUMNS, TERMS, Averages, Table, codes, geometry, write_summary
+from arcjepa.record import (
+    EPOCH_COLUMNS,
+    LOSS_COLUMNS,
+    RUN_KEYS,
+    SCHEMA,
+    STEP_COLUMNS,
+    TERMS,
+    Averages,
+    Record,
+    Table,
+    codes,
+    geometry,
+    loss_values,
+    rows,
+    schema,
+)
 from arcjepa.sigreg import directions
 
 pytestmark = pytest.mark.usefixtures("seeded")
@@ -26,7 +42,7 @@ def samples(kind: str, rows: int = 300, dim: int = 12) -> torch.Tensor:
 
 
 def measured(z: torch.Tensor) -> dict[str, float]:
-    return geometry(z, directions(z.shape[1], 0, 0))
+    return geometry(z[None], directions(z.shape[1], 0, 0))[0]
 
 
 @pytest.mark.parametrize("kind", ["healthy", "stretched", "flat"])
@@ -69,6 +85,13 @@ def test_geometry_counts_lost_dimensions() -> None:
     assert found["isotropy"] < 1e-6
 
 
+def test_sets_measured_together_are_measured_each_by_itself() -> None:
+    sets = [samples(kind) for kind in ("healthy", "stretched", "flat")]
+    together = geometry(torch.stack(sets), directions(12, 0, 0))
+    for found, z in zip(together, sets, strict=True):
+        assert found == pytest.approx(measured(z), rel=1e-6, abs=1e-9)
+
+
 def test_epps_pulley_rises_on_collapse() -> None:
     assert measured(torch.zeros(300, 12))["epps_pulley"] == pytest.approx(0.402 * 300, rel=0.01)
 
@@ -77,39 +100,82 @@ def test_codes_are_counted() -> None:
     assert codes(torch.tensor([3, 3, 0, 0])) == pytest.approx({"code_usage": 0.5, "active_codes": 2, "perplexity": 2})
 
 
-def test_the_schema_is_complete_and_without_repetition() -> None:
-    assert len(set(EPOCH_COLUMNS)) == len(EPOCH_COLUMNS)
-    assert len(set(STEP_COLUMNS)) == len(STEP_COLUMNS)
+def test_the_schema_says_of_every_column_what_it_is() -> None:
+    table = schema()
+    assert list(table.columns) == ["file", "name", "unit", "meaning"]
+    assert set(table["file"]) == {"losses.csv", "steps.csv", "epochs.csv", "run.json"}
+    assert not table.duplicated(["file", "name"]).any()
+    assert (table[["unit", "meaning"]].map(lambda text: text == text.strip() != "")).all(axis=None)
+    for file, names in zip(SCHEMA, (LOSS_COLUMNS, STEP_COLUMNS, EPOCH_COLUMNS, RUN_KEYS), strict=True):
+        assert tuple(table.loc[table["file"] == file, "name"]) == names
+
+
+def test_the_schema_holds_every_term_raw_and_weighted_and_both_sides() -> None:
     assert set(TERMS) == {"prediction", "sigreg", "invariance", "relational", "commitment"}
-    for split in ("train", "val"):
-        assert {f"{split}_{term}{form}" for term in TERMS for form in ("", "_weighted")} < set(EPOCH_COLUMNS)
-        assert f"{split}_total" in EPOCH_COLUMNS
+    for split, wanted in (("train", (LOSS_COLUMNS, EPOCH_COLUMNS)), ("val", (EPOCH_COLUMNS,))):
+        terms = {f"{split}_{term}{form}" for term in TERMS for form in ("", "_weighted")}
+        assert all(terms | {f"{split}_total", f"{split}_prediction_error"} < set(columns) for columns in wanted)
     for side in ("context", "target"):
         assert {f"effective_rank_{side}", f"rankme_{side}", f"variance_{side}", f"isotropy_{side}"} < set(STEP_COLUMNS)
 
 
-def test_averages_are_means_and_hold_raw_and_weighted_terms() -> None:
+def row(value: float) -> dict[str, torch.Tensor | float]:
+    return loss_values("train", torch.tensor(value), {"sigreg": (torch.tensor(value, requires_grad=True), 0.5)})
+
+
+@pytest.mark.parametrize("weight", [0.5, torch.tensor(0.5)])
+def test_averages_hold_raw_and_weighted_terms(weight: float | torch.Tensor) -> None:
+    """GradNorm's weights are tensors, all others are numbers."""
+    averages = Averages()
+    averages.add(loss_values("train", torch.tensor(2.0), {"sigreg": (torch.tensor(3.0, requires_grad=True), weight)}))
+    assert averages.means() == {"train_total": 2, "train_sigreg": 3, "train_sigreg_weighted": 1.5}
+
+
+def test_averages_give_rows_and_their_means() -> None:
     averages = Averages()
     for value in (1.0, 3.0):
-        averages.add_terms("train", torch.tensor(value), {"sigreg": (torch.tensor(value, requires_grad=True), 0.5)})
-    assert averages.means() == pytest.approx({"train_total": 2, "train_sigreg": 2, "train_sigreg_weighted": 1})
-    assert averages.values("train_total").tolist() == [1, 3]
+        averages.add(row(value) | {"lr": value / 10})
+    assert averages.means() == pytest.approx(
+        {"train_total": 2, "train_sigreg": 2, "train_sigreg_weighted": 1, "lr": 0.2}
+    )
+    assert averages.columns()["train_total"].tolist() == [1, 3]
+    assert [found["train_sigreg_weighted"] for found in rows(averages.columns())] == [0.5, 1.5]
+    averages.add(row(8.0) | {"lr": 0.0})  # they go on after being asked
+    assert averages.means()["train_total"] == 4
+
+
+def test_averages_are_one_transfer_and_none_before_they_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    averages, moved, cpu = Averages(), [], torch.Tensor.cpu
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda tensor: (moved.append(tensor.shape), cpu(tensor))[1])
+    with Transfers() as transfers:
+        for value in (1.0, 3.0):
+            averages.add({"total": torch.tensor(value), "error": torch.tensor(value), "lr": value})
+    assert transfers.count == 0
+    assert averages.means() == {"total": 2, "error": 2, "lr": 2}
+    assert [found["lr"] for found in rows(averages.columns())] == [1, 3]
+    assert moved == [(2, 2)]
 
 
 def test_a_table_grows_row_by_row_and_refuses_what_its_schema_lacks(tmp_path: Path) -> None:
     table = Table(tmp_path / "t.csv", ("a", "b", "c"))
     table.append({"a": 1, "c": 0.1234567891})
-    table.append({"c": None, "b": "x"})
+    table.append({"c": None, "b": "x"}, {"a": 2})
     with pytest.raises(KeyError, match=r"t\.csv.*no column d"):
         table.append({"d": 1})
     with (tmp_path / "t.csv").open() as file:
-        assert list(csv.reader(file)) == [["a", "b", "c"], ["1", "", "0.123457"], ["", "x", ""]]
+        assert list(csv.reader(file)) == [["a", "b", "c"], ["1", "", "0.123457"], ["", "x", ""], ["2", "", ""]]
     Table(tmp_path / "t.csv", ("a",))  # a new run starts anew
     assert (tmp_path / "t.csv").read_text() == "a\n"
 
 
-def test_the_summary_is_json_with_sorted_keys(tmp_path: Path) -> None:
-    write_summary(tmp_path / "run.json", {"b": 1, "a": [1, 2]})
+def test_a_record_begins_anew_and_ends_with_json(tmp_path: Path) -> None:
+    (tmp_path / "losses.csv").write_text("old")
+    with Record(tmp_path) as record:
+        record.finish({"steps": 1, "hyperparameters": ["b", "a"]})
+        with pytest.raises(KeyError, match=r"run\.json.*no column stepz"):
+            record.finish({"stepz": 1})
+    for file in ("losses.csv", "steps.csv", "epochs.csv"):
+        assert (tmp_path / file).read_text() == ",".join(column.name for column in SCHEMA[file]) + "\n"
     text = (tmp_path / "run.json").read_text()
-    assert json.loads(text) == {"a": [1, 2], "b": 1}
-    assert text.index('"a"') < text.index('"b"')
+    assert json.loads(text) == {"hyperparameters": ["b", "a"], "steps": 1}
+    assert text.index('"hyperparameters"') < text.index('"steps"')

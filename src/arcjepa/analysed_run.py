@@ -59,7 +59,7 @@ _SETTINGS = {
     "sigreg.weight": "loss.sigreg.weight",
     "relational_loss.weight": "loss.relational.weight",
     "object_encoder.num_embeddings": "quantizer.codes",
-    "object_encoder.commitment_cost": "quantizer.commitment",
+    "object_encoder.commitment_cost": "quantizer.commitment.weight",
     "object_encoder.ema_decay": "quantizer.decay",
     "object_encoder.vq_refresh_enabled": "quantizer.refresh.enabled",
     "object_encoder.vq_refresh_interval": "quantizer.refresh.interval",

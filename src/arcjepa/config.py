@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from arcjepa.data_settings import Data, Evaluation, TokenSettings
+from arcjepa.diagnosis_settings import Thresholds
 from arcjepa.errors import UserError
 from arcjepa.params import did_you_mean, leaves, number_hint, overlay, read_params, repeated_leaves
 from arcjepa.settings import NonNegative, Phase, Settings
@@ -32,6 +33,7 @@ class Params(Settings):
     base: dict[str, Any]
     phases: dict[str, dict[str, Any]]
     evaluation: Evaluation
+    diagnosis: Thresholds
 
     @cached_property
     def names(self) -> list[str]:

@@ -10,9 +10,11 @@ import numpy as np
 import torch
 
 from arcjepa import randomness
+from arcjepa.errors import UserError
 from arcjepa.frames import Frames
 from arcjepa.settings import Curriculum
 from arcjepa.settings import Sequence as SequenceSettings
+from arcjepa.shares import selects
 from arcjepa.tokens import Tokens
 from arcjepa.views import View
 
@@ -53,6 +55,8 @@ class TrainingSet:
     """(T,) int64: pairs of each task, at least 2."""
     real: int
     """Number of real tasks."""
+    longest: int
+    """Pairs of the task that has most: on the host, as asking the device in every step would wait for it."""
 
     @classmethod
     def build(cls, tokens: Tokens, real: int, device: str | torch.device) -> "TrainingSet":
@@ -71,13 +75,14 @@ class TrainingSet:
             torch.as_tensor(first[order], device=device),
             torch.as_tensor(counts[order], device=device),
             int(usable[:real].sum()),
+            int(counts[order].max()),
         )
 
     def draw(self, settings: SequenceSettings, seed: int, step: int, batch: int, admitted: float = 1.0) -> "Batch":
         """The sequences of a step: tasks uniformly within source, pairs in random order, one view a sequence."""
         device = self.first_pair.device
         task = self._tasks(settings.synthetic_share, seed, step, batch, admitted)
-        keys = randomness.uniform((seed, STREAM_PAIR, step), (batch, int(self.pairs.max())), device)
+        keys = randomness.uniform((seed, STREAM_PAIR, step), (batch, self.longest), device)
         counts = self.pairs[task]
         beyond = torch.arange(keys.shape[1], device=device) >= counts[:, None]
         order = keys.masked_fill(beyond, 2.0).argsort(dim=1)
@@ -136,6 +141,21 @@ class Sequences:
     context: np.ndarray
     target: np.ndarray
     task: np.ndarray
+
+
+def selection_sequences(tokens: Tokens, settings: SequenceSettings, count: int) -> Sequences:
+    """At most `count` fixed sequences of the validation tasks to choose by, which are never reported on.
+
+    Errors: UserError where there is none.
+    """
+    fixed = fixed_sequences(tokens, settings)
+    chosen = np.array([selects(task, "validation") for task in tokens.task_ids], dtype=bool)[fixed.task]
+    rows = np.flatnonzero(chosen)[:count]
+    if not len(rows):
+        raise UserError(
+            "params.yaml: data.validation_share: leaves no validation task to choose by; allowed: 0.02 or more"
+        )
+    return Sequences(fixed.context[rows], fixed.target[rows], fixed.task[rows])
 
 
 def fixed_sequences(

@@ -16,7 +16,7 @@ EPSILON = 1e-5
 
 @dataclass
 class Quantized:
-    """Quantised embeddings (n, W), codes (n,) int64 with -1 where masked, and the commitment loss (unweighted)."""
+    """Quantised embeddings (n, W), codes (n,) int64 with -1 where masked, and the unweighted commitment loss."""
 
     embeddings: torch.Tensor
     codes: torch.Tensor
@@ -55,17 +55,18 @@ class CodebookQuantizer(QuantizerModule):
     counts: torch.Tensor
     usage: torch.Tensor
     initialised: torch.Tensor
-    steps: torch.Tensor
 
     def __init__(self, width: int, settings: Settings) -> None:
         super().__init__()
         self.codes, self.decay, self.refreshing = settings.codes, settings.decay, settings.refresh
+        self.committed = settings.commitment.enabled
         self.register_buffer("codebook", torch.zeros(settings.codes, width))
         self.register_buffer("sums", torch.zeros(settings.codes, width))
         self.register_buffer("counts", torch.zeros(settings.codes))
         self.register_buffer("initialised", torch.tensor(False))
         self.register_buffer("usage", torch.zeros(settings.codes))
-        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+        self.steps = 0
+        """Steps taken, counted here: asking the device would wait for it."""
         self.refreshed = 0
         """Codes replaced since the record last asked."""
 
@@ -78,12 +79,16 @@ class CodebookQuantizer(QuantizerModule):
             self._initialise(rows[mask])
         codes = nearest(rows, self.codebook)
         quantized = self.codebook[codes].to(x.dtype)
-        error = (x.float() - quantized.detach().float()).square().mean(1)
-        commitment = (error * mask).sum() / mask.sum().clamp(min=1)
+        commitment = self._commitment(x, quantized, mask) if self.committed else None
         if self.training:
             self._learn(rows, codes, mask)
         straight_through = x + (quantized - x).detach()
         return Quantized(straight_through, codes.masked_fill(~mask, -1), commitment)
+
+    def _commitment(self, x: torch.Tensor, quantized: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Mean squared distance of the objects to their codes, which it does not move."""
+        error = (x.float() - quantized.detach().float()).square().mean(1)
+        return (error * mask).sum() / mask.sum().clamp(min=1)
 
     @torch.no_grad()
     def _initialise(self, x: torch.Tensor) -> None:
@@ -104,7 +109,7 @@ class CodebookQuantizer(QuantizerModule):
         if self.refreshing.enabled:
             self.usage += counts
             self.steps += 1
-            if int(self.steps) % self.refreshing.interval == 0:
+            if self.steps % self.refreshing.interval == 0:
                 self.refreshed += self.refresh(x[mask])
 
     @torch.no_grad()

@@ -1,99 +1,256 @@
-"""The record of a run: epochs.csv, steps.csv and run.json, plain files that figures and diagnosis read.
+"""The record of a run, plain files that figures and diagnosis read: losses.csv has a row for every step, steps.csv one
+for every hundredth or less, epochs.csv one for every epoch, run.json the run as a whole.
 
-Shapes: N embeddings, D dimensions, K codes.
+SCHEMA says what each column is. Shapes: V sets of N embeddings, D dimensions, K codes, T steps.
 """
 
 import csv
 import json
-from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
+from arcjepa.events import Events
 from arcjepa.objectives import Terms
 from arcjepa.quantizer import usage_and_perplexity
 from arcjepa.sigreg import epps_pulley
 
-TERMS = ("prediction", "sigreg", "invariance", "relational", "commitment")
-EPOCH_COLUMNS = (
-    *("epoch", "step", "seconds", "sequences_per_second", "lr", "temperature", "queue_fill"),
-    *("grad_norm_mean", "grad_norm_max", "clipped_share", "clip_factor_median", "admitted_share"),
-    *(f"{split}_{term}{form}" for split in ("train", "val") for term in TERMS for form in ("", "_weighted")),
-    *(f"{split}_{name}" for split in ("train", "val") for name in ("total", "prediction_error")),
+if TYPE_CHECKING:
+    import pandas as pd
+
+Row = dict[str, Any]
+
+
+class Column(NamedTuple):
+    """A column of a CSV file, or a key of run.json. A value that a phase does not have is empty."""
+
+    name: str
+    unit: str
+    """"1" for plain numbers."""
+    meaning: str
+
+
+_TERMS = {
+    "prediction": ("nats, or squared units", "InfoNCE, or the squared error of LeJEPA per dimension"),
+    "sigreg": ("1", "SIGReg, the mean over frame positions; its normalised form is over N"),
+    "invariance": ("squared length", "squared distance of unit-length embeddings of the query and of a view of it"),
+    "relational": ("1", "difference between the distances of adjacent objects in context and target"),
+    "commitment": ("squared units", "squared distance of objects to their codes, per channel"),
+}
+TERMS = tuple(_TERMS)
+_GEOMETRY = {
+    "effective_rank": ("dimensions", "exp(entropy) of the eigenvalues of the covariance"),
+    "rankme": ("dimensions", "exp(entropy) of the singular values, mean not removed (RankMe)"),
+    "variance": ("squared units", "variance, mean over dimensions"),
+    "isotropy": ("ratio", "smallest over largest eigenvalue of the covariance"),
+    "epps_pulley": ("1", "Epps-Pulley statistic, mean over slices; about 1.05 on Gaussian data"),
+}
+
+
+def _losses(split: str) -> tuple[Column, ...]:
+    columns = []
+    for term, (unit, meaning) in _TERMS.items():
+        columns.append(Column(f"{split}_{term}", unit, meaning))
+        columns.append(Column(f"{split}_{term}_weighted", "loss", f"{split}_{term} times its weight"))
+    return tuple(columns)
+
+
+def _totals(split: str) -> tuple[Column, ...]:
+    error = "squared error of the prediction over the variance of the target; 1 is no better than the mean"
+    return (
+        Column(f"{split}_total", "loss", "sum of the weighted terms"),
+        Column(f"{split}_prediction_error", "ratio", error),
+    )
+
+
+_STEP = Column("step", "steps", "steps taken when the row was written")
+_EPOCH = Column("epoch", "epochs", "epoch of the row, counted from 1")
+_STATE = (
+    Column("lr", "1", "learning rate of the step"),
+    Column("temperature", "1", "learned softmax temperature of InfoNCE, after the step"),
+    Column("queue_fill", "share", "share of the queue of negatives in use, after the step"),
 )
-_GEOMETRY = ("effective_rank", "rankme", "variance", "isotropy", "epps_pulley")
-STEP_COLUMNS = (
-    *("step", "epoch", "code_usage", "active_codes", "perplexity", "refreshed_codes"),
-    *(f"{name}_{side}" for side in ("context", "target") for name in _GEOMETRY),
-)
+SCHEMA: dict[str, tuple[Column, ...]] = {
+    "losses.csv": (
+        *(_STEP, _EPOCH, *_STATE),
+        Column("grad_norm", "1", "norm of the gradient before clipping"),
+        Column("clip_factor", "ratio", "what clipping multiplied the gradient by; 1 is unclipped"),
+        *(*_losses("train"), *_totals("train")),
+    ),
+    "steps.csv": (
+        *(_STEP, _EPOCH),
+        Column("code_usage", "share", "codes used since the last row, over all codes"),
+        Column("active_codes", "codes", "codes used since the last row"),
+        Column("perplexity", "codes", "exp(entropy) of the assignments since the last row"),
+        Column("refreshed_codes", "codes", "unused codes replaced since the last row"),
+        *(
+            Column(f"{name}_{side}", unit, f"{meaning}; {whose}")
+            for side, whose in (("context", "query frames of the batch"), ("target", "target frames of the batch"))
+            for name, (unit, meaning) in _GEOMETRY.items()
+        ),
+    ),
+    "epochs.csv": (
+        *(_EPOCH, _STEP),
+        Column("seconds", "seconds", "wall-clock time of the epoch, validation included"),
+        Column("sequences_per_second", "1/second", "training sequences over `seconds`"),
+        *_STATE,
+        Column("grad_norm_mean", "1", "norm of the gradient before clipping, mean over the epoch's steps"),
+        Column("grad_norm_max", "1", "norm of the gradient before clipping, largest of the epoch"),
+        Column("clipped_share", "share", "share of the epoch's steps whose gradient was clipped"),
+        Column("clip_factor_median", "ratio", "clip_factor, median over the epoch's steps"),
+        Column("admitted_share", "share", "share of the training tasks that the curriculum admits"),
+        *(*_losses("train"), *_losses("val"), *_totals("train"), *_totals("val")),
+    ),
+    "run.json": (
+        Column("seed", "1", "what draws weights, data and views"),
+        Column("device", "name", "the GPU, or cpu"),
+        Column("torch", "version", "version of PyTorch"),
+        Column("seconds", "seconds", "wall-clock time of the training"),
+        Column("sequences_per_second", "1/second", "training sequences over `seconds`"),
+        Column("steps", "steps", "steps taken"),
+        Column("epochs", "epochs", "epochs run; fewer than settings.training.epochs after an early stop"),
+        Column("best_epoch", "epochs", "the epoch whose weights were kept"),
+        Column("training_tasks", "tasks", "tasks to train on"),
+        Column("real_tasks", "tasks", "those of them that are not synthetic"),
+        Column("training_frames", "frames", "grids of these tasks"),
+        Column("validation_tasks", "tasks", "tasks to validate on"),
+        Column("encoder_parameters", "parameters", "learned numbers of the encoder"),
+        Column("predictor_parameters", "parameters", "learned numbers of the predictor"),
+        Column("hyperparameters", "leaves", "settings of loss, quantizer, optimizer and stopping that are in use"),
+        Column("settings", "leaves", "all that the run was trained with; what is switched off is left out"),
+    ),
+}
+LOSS_COLUMNS, STEP_COLUMNS, EPOCH_COLUMNS, RUN_KEYS = (tuple(c.name for c in part) for part in SCHEMA.values())
+
+
+def schema() -> "pd.DataFrame":
+    """SCHEMA as a table: file, name, unit, meaning."""
+    import pandas as pd  # here, as training needs none of it
+
+    rows = [(file, *column) for file, columns in SCHEMA.items() for column in columns]
+    return pd.DataFrame(rows, columns=["file", *Column._fields])
 
 
 class Averages:
-    """Collects scalars of steps without waiting for the device; `flush` gives their means."""
+    """Rows of scalars, one a step. Tensors stay on their device: asking for them or their means is one transfer."""
 
     def __init__(self) -> None:
-        self._values: dict[str, list[torch.Tensor]] = defaultdict(list)
+        self._names: tuple[list[str], list[str]] = [], []
+        self._tensors: list[torch.Tensor] = []
+        self._numbers: list[list[float]] = []
+        self._columns: dict[str, torch.Tensor] | None = None
 
-    def add(self, name: str, value: torch.Tensor | float) -> None:
-        self._values[name].append(torch.as_tensor(value).detach().float())
+    @torch.no_grad()
+    def add(self, row: Mapping[str, torch.Tensor | float]) -> None:
+        """A row; all rows have the same names, and tensors under the same."""
+        tensors = {name: value for name, value in row.items() if isinstance(value, torch.Tensor)}
+        numbers = {name: value for name, value in row.items() if not isinstance(value, torch.Tensor)}
+        names = list(tensors), list(numbers)
+        assert not self._tensors or names == self._names, "all rows have the same names"
+        self._names, self._columns = names, None
+        self._tensors.append(torch.stack([value.float() for value in tensors.values()]))
+        self._numbers.append(list(numbers.values()))
 
-    def add_terms(self, split: str, total: torch.Tensor, terms: Terms) -> None:
-        """Raw and weighted values of every term, and the total."""
-        self.add(f"{split}_total", total)
-        for name, (raw, weight) in terms.items():
-            self.add(f"{split}_{name}", raw)
-            self.add(f"{split}_{name}_weighted", raw * weight)
-
-    def values(self, name: str) -> torch.Tensor:
-        """All values of one name on the CPU."""
-        return torch.stack(self._values[name]).cpu()
+    def columns(self) -> dict[str, torch.Tensor]:
+        """All values by name, (T,) float32 on the CPU. In place of `x_weight` there is `x_weighted`, x times that."""
+        if self._columns is None:
+            tables = torch.stack(self._tensors).cpu(), torch.tensor(self._numbers)
+            columns = {
+                name: column
+                for names, table in zip(self._names, tables, strict=True)
+                for name, column in zip(names, table.T.contiguous(), strict=True)
+            }
+            for name in [name for name in columns if name.endswith("_weight")]:
+                columns[f"{name}ed"] = columns[name.removesuffix("_weight")] * columns.pop(name)
+            self._columns = columns
+        return self._columns
 
     def means(self) -> dict[str, float]:
-        """Mean per name."""
-        return {name: float(torch.stack(values).mean()) for name, values in self._values.items()}
+        """Mean by name."""
+        return {name: float(values.mean()) for name, values in self.columns().items()}
+
+
+def rows(columns: Mapping[str, torch.Tensor]) -> Iterator[Row]:
+    """Columns (T,) as T rows."""
+    for values in zip(*(column.tolist() for column in columns.values()), strict=True):
+        yield dict(zip(columns, values, strict=True))
+
+
+def loss_values(split: str, total: torch.Tensor, terms: Terms) -> dict[str, torch.Tensor | float]:
+    """The total, and value and weight of every term, for a row of Averages: multiplying them can wait until then."""
+    values: dict[str, torch.Tensor | float] = {f"{split}_total": total}
+    for name, (raw, weight) in terms.items():
+        values |= {f"{split}_{name}": raw, f"{split}_{name}_weight": weight}
+    return values
 
 
 class Table:
-    """A CSV file with fixed columns that grows row by row; absent values are empty."""
+    """A CSV file with fixed columns that grows row by row; absent values are empty. `events` gets the same rows."""
 
-    def __init__(self, path: Path, columns: tuple[str, ...]) -> None:
-        self.path, self.columns = path, columns
+    def __init__(self, path: Path, columns: tuple[str, ...], events: Events | None = None) -> None:
+        self.path, self.columns, self.events = path, columns, events
         with path.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerow(columns)
 
-    def append(self, row: dict[str, Any]) -> None:
-        """One row. Errors: KeyError for a column that the schema lacks."""
-        unknown = set(row) - set(self.columns)
-        if unknown:
-            raise KeyError(f"{self.path.name}: no column {', '.join(sorted(unknown))}")
+    def append(self, *rows: Row) -> None:
+        """Some rows. Errors: KeyError for a column that the schema lacks."""
+        for row in rows:
+            _check(row, self.columns, self.path)
         with self.path.open("a", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerow([_text(row.get(name)) for name in self.columns])
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerows([_text(row.get(name)) for name in self.columns] for row in rows)
+        if self.events is not None:
+            self.events.add(self.path.stem, rows)
 
 
-def write_summary(path: Path, summary: dict[str, Any]) -> None:
-    """run.json: what a whole run amounts to."""
-    path.write_text(json.dumps(summary, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+class Record:
+    """The files of one run in `folder`, begun anew; TensorBoard's in `events`, where that is given."""
+
+    def __init__(self, folder: Path, events: Path | None = None) -> None:
+        self.folder, self.events = folder, None if events is None else Events(events)
+        self.losses = Table(folder / "losses.csv", LOSS_COLUMNS, self.events)
+        self.steps = Table(folder / "steps.csv", STEP_COLUMNS, self.events)
+        self.epochs = Table(folder / "epochs.csv", EPOCH_COLUMNS, self.events)
+
+    def finish(self, summary: Row) -> None:
+        """run.json: what the whole run amounts to. Errors: KeyError for a key that the schema lacks."""
+        path = self.folder / "run.json"
+        _check(summary, RUN_KEYS, path)
+        path.write_text(json.dumps(summary, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+    def __enter__(self) -> "Record":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.events is not None:
+            self.events.close()
 
 
 @torch.no_grad()
-def geometry(z: torch.Tensor, slices: torch.Tensor) -> dict[str, float]:
-    """How embeddings z (N, D) fill their space.
+def geometry(z: torch.Tensor, slices: torch.Tensor) -> list[dict[str, float]]:
+    """How each of V sets of embeddings z (V, N, D) fills its space; waits for the device once for all.
 
     effective_rank: exp(entropy) of covariance eigenvalues, the analysed run's definition. rankme: exp(entropy) of
     singular values (Garrido et al. 2023). variance: mean over dimensions. isotropy: smallest over largest
     eigenvalue, among the min(N - 1, D) that can be above zero. epps_pulley: mean over slices, about 1.05 if healthy.
     """
-    z = z.detach().double()
-    centred = z - z.mean(0)
-    eigenvalues = (torch.linalg.svdvals(centred) ** 2 / max(1, len(z) - 1))[: min(len(z) - 1, z.shape[1])]
-    return {
-        "effective_rank": _exp_entropy(eigenvalues),
-        "rankme": _exp_entropy(torch.linalg.svdvals(z)),
-        "variance": float(centred.square().sum(0).mean() / max(1, len(z) - 1)),
-        "isotropy": float(eigenvalues[-1] / eigenvalues[0].clamp(min=1e-30)),
-        "epps_pulley": float(epps_pulley(z.float() @ slices).mean()),
-    }
+    sets, count, dimensions = z.shape
+    x = z.double()
+    centred = x - x.mean(1, keepdim=True)
+    # Squared singular values, without the cost of a singular value decomposition.
+    squares = torch.linalg.eigvalsh(torch.cat([centred.mT @ centred, x.mT @ x])).clamp(min=0).flip(1)
+    spread = squares[:sets, : min(count - 1, dimensions)]
+    projected = (z.float() @ slices).transpose(0, 1).flatten(1)
+    values = (
+        _exp_entropy(spread),
+        _exp_entropy(squares[sets:].sqrt()),
+        spread.sum(1) / dimensions / max(1, count - 1),
+        spread[:, -1] / spread[:, 0].clamp(min=1e-30),
+        epps_pulley(projected).view(sets, -1).mean(1).double(),
+    )
+    return [dict(zip(_GEOMETRY, row, strict=True)) for row in torch.stack(values, dim=1).tolist()]
 
 
 def codes(counts: torch.Tensor) -> dict[str, float]:
@@ -102,9 +259,16 @@ def codes(counts: torch.Tensor) -> dict[str, float]:
     return {"code_usage": float(usage), "active_codes": int((counts > 0).sum()), "perplexity": float(perplexity)}
 
 
-def _exp_entropy(values: torch.Tensor) -> float:
-    share = values / values.sum().clamp(min=1e-30)
-    return float(torch.exp(-(share * share.clamp(min=1e-30).log()).sum()))
+def _exp_entropy(values: torch.Tensor) -> torch.Tensor:
+    """Of each row of values (V, M) that are not negative."""
+    share = values / values.sum(1, keepdim=True).clamp(min=1e-30)
+    return torch.exp(-(share * share.clamp(min=1e-30).log()).sum(1))
+
+
+def _check(row: Mapping[str, Any], allowed: tuple[str, ...], path: Path) -> None:
+    unknown = set(row) - set(allowed)
+    if unknown:
+        raise KeyError(f"{path.name}: no column {', '.join(sorted(unknown))}")
 
 
 def _text(value: Any) -> str:

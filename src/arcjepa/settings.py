@@ -15,10 +15,8 @@ PRIMARY_SIGREG = 12.8
 class Settings(BaseModel):
     """Base of every section: unknown keys, wrong types (a bool for a number too), NaN and infinity are errors."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
-    read_by: ClassVar[dict[str, dict[str, set[str]]]] = {}
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    read_by: ClassVar[dict[str, dict[str | bool, set[str]]]] = {}
     """{selector: {choice: leaves that only other choices read}}: these vanish from the resolved settings."""
 
 
@@ -79,6 +77,13 @@ class Refresh(Settings):
     is below this."""
 
 
+class Commitment(Settings):
+    enabled: bool
+    """Pull objects towards their codes: the commitment loss."""
+    weight: NonNegative
+    """Weight of the term."""
+
+
 class Quantizer(Settings):
     kind: Literal["none", "vq", "gumbel", "fsq"]
     """Quantiser over object tokens: none, EMA codebook, Gumbel-softmax codes, finite scalar levels."""
@@ -86,8 +91,7 @@ class Quantizer(Settings):
     """Size of the codebook."""
     decay: Annotated[float, Field(gt=0, lt=1)]
     """EMA decay of the codebook."""
-    commitment: NonNegative
-    """Weight of the commitment loss."""
+    commitment: Commitment
     refresh: Refresh
     temperature: Positive
     """Softmax temperature at the start; annealed to a tenth of it over training."""
@@ -220,6 +224,10 @@ class Training(Settings):
     """Sequences per epoch."""
     batch_size: Annotated[int, Field(ge=4)]
     """Sequences per step."""
+    tensorboard: bool = Field(default=False, exclude=True)
+    """Show the record in TensorBoard too, from logs/SCALE/tensorboard; trainings that are finished stay as they are."""
+    # No result depends on it: in neither case is it among the resolved settings, nor in an encoder's file.
+    read_by: ClassVar = {"tensorboard": {True: {"tensorboard"}, False: {"tensorboard"}}}
 
     @model_validator(mode="after")
     def _whole_batch(self) -> "Training":

@@ -140,7 +140,7 @@ def loss_terms(run: Trained) -> Verdict:
         "SIGReg": loss.sigreg.enabled or loss.prediction == "lejepa",
         "invariance": loss.invariance.enabled,
         "relational": loss.relational.enabled,
-        "commitment": run.phase.quantizer.kind == "vq" and run.phase.quantizer.commitment > 0,
+        "commitment": run.phase.quantizer.kind == "vq" and run.phase.quantizer.commitment.enabled,
     }
     used = [name for name, on in terms.items() if on]
     return Verdict(f"{len(used)} ({', '.join(used)})", _verdict(len(used) <= 2))

@@ -19,6 +19,7 @@ rule train_encoder:
         encoder="results/runs/{scale}/{phase}/seed{seed}/encoder.safetensors",
         epochs="results/runs/{scale}/{phase}/seed{seed}/epochs.csv",
         steps="results/runs/{scale}/{phase}/seed{seed}/steps.csv",
+        losses="results/runs/{scale}/{phase}/seed{seed}/losses.csv",
         run="results/runs/{scale}/{phase}/seed{seed}/run.json",
     log:
         "logs/{scale}/train_encoder/{phase}-seed{seed}.log",
@@ -37,6 +38,8 @@ rule train_encoder:
     params:
         phase=phase_text,
         tokens=text(PARAMS.tokens),
+        # No output: the files have random names, and a training does not have to be repeated to have them.
+        events="logs/{scale}/tensorboard/{phase}-seed{seed}",
         code=code_digest("train_encoder"),
     message:
         "Train {wildcards.phase}, seed {wildcards.seed}"

@@ -6,12 +6,13 @@ from arcjepa.config import from_mapping
 from arcjepa.progress import job
 from arcjepa.shards import join_tokens
 from arcjepa.tokens import load_tokens
-from arcjepa.trainer import Corpus, train
+from arcjepa.trainer import Corpus, Run, train
 
 with job(snakemake) as say:
-    settings, folder = from_mapping(snakemake.config), Path(snakemake.output.encoder).parent
+    settings = from_mapping(snakemake.config)
     phase, seed = settings.phase_settings(snakemake.wildcards.phase), int(snakemake.wildcards.seed)
     real, *synthetic = (load_tokens(path) for path in (snakemake.input.training, *snakemake.input.synthetic))
     validation = load_tokens(snakemake.input.validation)
     corpus = Corpus(join_tokens([real, *synthetic]), len(real.task_ids), validation, settings.tokens)
-    train(phase, corpus, seed, settings.device, folder, say)
+    run = Run(seed, settings.device, Path(snakemake.output.encoder).parent, Path(snakemake.params.events))
+    train(phase, corpus, run, say)

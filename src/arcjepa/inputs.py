@@ -1,0 +1,61 @@
+"""What the model is shown in a step: the frames of a batch as blocks of tokens, each under its view.
+
+A pure function of (seed, step). Shapes: B sequences, F context frames.
+"""
+
+import torch
+
+from arcjepa import randomness
+from arcjepa.dataset import Batch
+from arcjepa.settings import Loss
+from arcjepa.views import DeviceTokens, TokenBatch, View, gather
+
+STREAM_KIND, STREAM_TURN, STREAM_PERMUTATION, STREAM_SHIFT = 21, 22, 23, 24
+COLOUR, TRANSLATION, SYMMETRY = 0, 1, 2
+MAX_SHIFT = 3
+Key = tuple[int, int]
+"""(seed, step)."""
+
+
+def view_kinds(batch: Batch, key: Key) -> torch.Tensor:
+    """(B,) int64: in which respect the other view of each query differs: COLOUR, TRANSLATION or SYMMETRY."""
+    seed, step = key
+    return randomness.integers((seed, STREAM_KIND, step), 3, batch.target.shape, batch.target.device)
+
+
+def blocks(
+    loss: Loss, tokens: DeviceTokens, batch: Batch, kinds: torch.Tensor, key: Key
+) -> tuple[TokenBatch, TokenBatch | None]:
+    """The blocks that JEPA.forward takes: context frames, target (apart for a teacher), a view of the query."""
+    frames, view = batch.frames(), batch.view()
+    size, apart = len(batch.target), None
+    if loss.teacher.enabled:
+        apart = gather(tokens, batch.target, _rows(view, slice(-size, None)))
+        frames, view = frames[:-1], _rows(view, slice(None, -size))
+    if loss.invariance.enabled:
+        other = other_view(batch, kinds, key)
+        frames = torch.cat([frames, batch.context[None, :, -1]])
+        view = View(*(torch.cat(pair) for pair in zip(_parts(view), _parts(other), strict=True)))
+    return gather(tokens, frames.flatten(), view), apart
+
+
+def other_view(batch: Batch, kinds: torch.Tensor, key: Key) -> View:
+    """A view of each query that differs from the batch's in colours, in place or in symmetry, as `kinds` (B,) say."""
+    (seed, step), size, device = key, len(batch.target), batch.target.device
+    turn = randomness.integers((seed, STREAM_TURN, step), 8, (size,), device)
+    colours = randomness.permutations((seed, STREAM_PERMUTATION, step), size, 10, device)
+    shift = randomness.integers((seed, STREAM_SHIFT, step), 2 * MAX_SHIFT + 1, (size, 2), device) - MAX_SHIFT
+    return View(
+        torch.where(kinds == SYMMETRY, turn, batch.d8),
+        torch.where(kinds[:, None] == COLOUR, colours, batch.colours),
+        torch.where(kinds[:, None] == TRANSLATION, shift, torch.zeros_like(shift)),
+    )
+
+
+def _parts(view: View) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    assert view.shift is not None, "every view of training says how far it moves"
+    return view.d8, view.colours, view.shift
+
+
+def _rows(view: View, rows: slice) -> View:
+    return View(*(part[rows] for part in _parts(view)))
