@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from arcjepa.jepa import Outputs, Relations
+from arcjepa.ranks import world_size
 from arcjepa.settings import PRIMARY_SIGREG, InfoNCE, Loss, Relational
 from arcjepa.sigreg import sigreg, sigreg_normalised
 
@@ -141,13 +142,14 @@ class Objective(nn.Module):
         """The mean over frame positions, each tested by itself; a teacher's target has no gradient: left out."""
         frames = list(outputs.context.unbind(1))
         frames += [] if self.loss.teacher.enabled else [outputs.target]
+        size = len(outputs.context) * world_size()
         if self.loss.prediction == "lejepa":
             assert self.loss.lambda_sigreg is not None
-            weight, statistic = self.loss.lambda_sigreg * PRIMARY_SIGREG / len(outputs.context), sigreg
+            weight, statistic = self.loss.lambda_sigreg * PRIMARY_SIGREG / size, sigreg
         elif not self.loss.sigreg.enabled:
             return {}
         elif self.loss.sigreg.form == "published":
-            weight, statistic = self.loss.sigreg.weight * PRIMARY_SIGREG / len(outputs.context), sigreg
+            weight, statistic = self.loss.sigreg.weight * PRIMARY_SIGREG / size, sigreg
         else:
             weight, statistic = self.loss.sigreg.weight, sigreg_normalised
         return {"sigreg": (torch.stack([statistic(z, slices) for z in frames]).mean(), weight)}

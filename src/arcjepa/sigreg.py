@@ -5,7 +5,8 @@ LeJEPA (arXiv 2511.08544): mean over slices of the Epps-Pulley statistic of z @ 
     T(x) = N * sum_j w_j [ (mean_n cos t_j x_n - phi_j)^2 + (mean_n sin t_j x_n)^2 ],   phi_j = exp(-t_j^2 / 2),
 
 with 17 knots t_j equally spaced on [0, 3] and w_j = phi_j * 2 dt, dt at both ends. On N(0, 1) its mean is about 1.05;
-where all embeddings are zero it is 0.402 N. Shapes: N embeddings, D dimensions, S slices, K knots.
+where all embeddings are zero it is 0.402 N. Where several ranks train together, N is the size of the global batch and
+the means are over all of it. Shapes: N embeddings, D dimensions, S slices, K knots.
 """
 
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from typing import Any
 import torch
 
 from arcjepa import randomness
+from arcjepa.ranks import mean_over_ranks, world_size
 
 KNOTS = 17
 SLICES = 1024
@@ -46,29 +48,35 @@ class _EppsPulley(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
-        """x (N, S) to the statistic (S,)."""
+    def forward(ctx: Any, x: torch.Tensor, ranks: int) -> torch.Tensor:
+        """x (N, S) of one of so many `ranks` to the statistic (S,) of all."""
         _, phi, w = (value.to(x.device) for value in knots(x.dtype))
         cosine, sine = torch.cos(_STEP * x), torch.sin(_STEP * x)
         means_cos, means_sin = [x.new_ones(x.shape[1])], [x.new_zeros(x.shape[1])]
         for cos_k, sin_k in _multiples(cosine, sine):
             means_cos.append(cos_k.mean(0))
             means_sin.append(sin_k.mean(0))
-        error_cos, error_sin = torch.stack(means_cos) - phi[:, None], torch.stack(means_sin)
+        means = torch.stack([*means_cos, *means_sin])
+        error_cos, error_sin = (means if ranks == 1 else mean_over_ranks(means)).chunk(2)
+        error_cos = error_cos - phi[:, None]
         ctx.save_for_backward(cosine, sine, error_cos, error_sin)
-        return len(x) * ((error_cos**2 + error_sin**2) * w[:, None]).sum(0)
+        ctx.ranks = ranks
+        return ranks * len(x) * ((error_cos**2 + error_sin**2) * w[:, None]).sum(0)
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: torch.Tensor) -> torch.Tensor:
-        """dT/dx = sum_k t_k (a_k cos t_k x + b_k sin t_k x), with the same recurrence as forward."""
+    def backward(ctx: Any, *grad_outputs: torch.Tensor) -> tuple[torch.Tensor, None]:
+        """dT/dx = sum_k t_k (a_k cos t_k x + b_k sin t_k x), with the same recurrence as forward.
+
+        Times the number of ranks, as gradients of ranks are averaged and not added: each sees its own x alone.
+        """
         cosine, sine, error_cos, error_sin = ctx.saved_tensors
         t, _, w = (value.to(cosine.device)[:, None] for value in knots(cosine.dtype))
-        along_cos = 2 * w * t * error_sin * grad_outputs[0]
-        along_sin = -2 * w * t * error_cos * grad_outputs[0]
+        along_cos = 2 * w * t * error_sin * (ctx.ranks * grad_outputs[0])
+        along_sin = -2 * w * t * error_cos * (ctx.ranks * grad_outputs[0])
         grad = torch.zeros_like(cosine)
         for k, (cos_k, sin_k) in enumerate(_multiples(cosine, sine), start=1):
             grad.addcmul_(cos_k, along_cos[k]).addcmul_(sin_k, along_sin[k])
-        return grad
+        return grad, None
 
 
 def _multiples(cosine: torch.Tensor, sine: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
@@ -83,9 +91,9 @@ def _multiples(cosine: torch.Tensor, sine: torch.Tensor) -> Iterator[tuple[torch
         cos_old, cos_new, sin_old, sin_new = cos_new, cos_old, sin_new, sin_old
 
 
-def epps_pulley(x: torch.Tensor) -> torch.Tensor:
-    """The statistic of each column of x (N, S), float32 or float64; returns (S,)."""
-    return _EppsPulley.apply(x)
+def epps_pulley(x: torch.Tensor, ranks: int = 1) -> torch.Tensor:
+    """The statistic of each column of x (N, S), float32 or float64; returns (S,). Over the batches of `ranks` ranks."""
+    return _EppsPulley.apply(x, ranks)
 
 
 def directions(dim: int, seed: int, step: int, device: torch.device | str = "cpu") -> torch.Tensor:
@@ -95,12 +103,12 @@ def directions(dim: int, seed: int, step: int, device: torch.device | str = "cpu
 
 
 def sigreg(z: torch.Tensor, slices: torch.Tensor) -> torch.Tensor:
-    """SIGReg of embeddings z (N, D) on unit columns (D, S), in float32: a scalar.
+    """SIGReg of embeddings z (N, D), N alike on all ranks, on unit columns (D, S), in float32: a scalar.
 
     z is not normalised: that would fix the statistic whatever the embeddings do.
     """
     with torch.autocast(z.device.type, enabled=False):
-        return epps_pulley(z.float() @ slices).mean()
+        return epps_pulley(z.float() @ slices, world_size()).mean()
 
 
 def sigreg_normalised(z: torch.Tensor, slices: torch.Tensor) -> torch.Tensor:
@@ -108,4 +116,4 @@ def sigreg_normalised(z: torch.Tensor, slices: torch.Tensor) -> torch.Tensor:
 
     It stays within [0.39, 0.41] whatever the embeddings do, so it regularises nothing.
     """
-    return sigreg(torch.nn.functional.normalize(z.float(), dim=-1), slices) / len(z)
+    return sigreg(torch.nn.functional.normalize(z.float(), dim=-1), slices) / (len(z) * world_size())
