@@ -11,9 +11,11 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/tokens.smk"
 include: "workflow/rules/train.smk"
+include: "workflow/rules/diagnose.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/compare.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/ablations.smk"
 
 
 rule all:
@@ -38,6 +40,23 @@ for name in PARAMS.names:
             name
         input:
             phase_outputs([name]),
+        localrule: True
+        message:
+            f"All of {name} at scale {SCALE} is up to date"
+
+
+with one_line_errors():
+    check_rule_names()
+
+
+# `snakemake lambda_sweep`: everything of that set; its scenarios are trained for no other target.
+for name in PARAMS.sets:
+
+    rule:
+        name:
+            name
+        input:
+            set_outputs(name),
         localrule: True
         message:
             f"All of {name} at scale {SCALE} is up to date"

@@ -16,6 +16,7 @@ from arcjepa import config as settings
 from arcjepa.errors import UserError
 from arcjepa.params import did_you_mean, read_params
 from arcjepa.provenance import code_files, digest, files_below
+from arcjepa.scenarios import compares_forms, is_crossed
 from arcjepa.splits import load_users, user_paths
 
 ROOT = Path(workflow.basedir)
@@ -97,7 +98,9 @@ onerror:
 wildcard_constraints:
     # Only the chosen scale's settings are known, so no file of another can be made.
     scale=SCALE,
-    phase="|".join(PARAMS.names),
+    # Phases and scenarios; a list of them all would have to be compiled for every file of a run, at every start.
+    phase=rf"(?!(?:{'|'.join(CONTROL_SEEDS)})(?![\w-]))[\w-]+",
+    set="|".join(PARAMS.sets) or "(?!)",
     control="|".join(CONTROL_SEEDS),
     seed=r"\d+",
     split="|".join(FRAME_SETS),
@@ -123,10 +126,10 @@ def text(part):
     return settings.canonical(settings.resolved(part))
 
 
-def all_phases():
-    """The settings of every phase, as one string."""
+def all_phases(names=PARAMS.names):
+    """The settings of every phase, or of those named, as one string."""
     return settings.canonical(
-        {name: settings.resolved(PARAMS.phase_settings(name)) for name in PARAMS.names}
+        {name: settings.resolved(PARAMS.phase_settings(name)) for name in names}
     )
 
 
@@ -135,10 +138,11 @@ def phase_text(wildcards):
     return text(PARAMS.phase_settings(wildcards.phase))
 
 
-# Stamped on every figure. Which phase is the headline, and on which device it trained, change no figure.
-PARAMS_HASH = sha256(
-    text(PARAMS.model_copy(update={"phase": "", "device": "auto"})).encode()
-).hexdigest()[:12]
+# Stamped on every figure. Which phase is the headline, on which device it trained, and scenarios change no figure.
+STAMPED = PARAMS.model_copy(
+    update={"phase": "", "device": "auto", "scenarios": {}, "sets": {}}
+)
+PARAMS_HASH = sha256(text(STAMPED).encode()).hexdigest()[:12]
 
 
 def user_files(wildcards=None):
@@ -177,8 +181,60 @@ def control_files(name):
 
 def phase_outputs(phases):
     """Every file of these phases: a target that left one out would call a failed training up to date."""
-    outputs = [*rules.train_encoder.output, *rules.evaluate_encoder.output]
+    outputs = [
+        *rules.train_encoder.output,
+        *rules.diagnose_run.output,
+        *rules.evaluate_encoder.output,
+    ]
     return expand(outputs, scale=SCALE, phase=phases, seed=PARAMS.seeds)
+
+
+def set_text(wildcards):
+    """The settings of a set's members."""
+    return all_phases(PARAMS.sets[wildcards.set])
+
+
+def set_stamp(wildcards):
+    """Stamped on the figure of a set in place of PARAMS_HASH: its scenarios do change it."""
+    return sha256((PARAMS_HASH + set_text(wildcards)).encode()).hexdigest()[:12]
+
+
+def set_runs(file):
+    """As input: one file per member and seed."""
+    return lambda wildcards: run_files(file, PARAMS.sets[wildcards.set])
+
+
+def set_tables(name, wanted=("effects", "hypothesis")):
+    """The further tables that a set has, of those wanted: a 2 x 2 its effects, two forms of a loss the hypothesis."""
+    phases = [PARAMS.phase_settings(member) for member in PARAMS.sets[name]]
+    has = {"effects": is_crossed(phases), "hypothesis": compares_forms(phases)}
+    return [
+        f"results/comparison/{SCALE}/ablations/{name}-{table}.csv"
+        for table in wanted
+        if has[table]
+    ]
+
+
+def set_outputs(name):
+    """As input: every file of the set and of its members; nothing is looked up unless the set is asked for."""
+
+    def outputs(wildcards):
+        tables = [*rules.ablate_set.output, *rules.plot_ablation.output]
+        tables = expand(tables, scale=SCALE, set=name)
+        return phase_outputs(PARAMS.sets[name]) + tables + set_tables(name)
+
+    return outputs
+
+
+def check_rule_names():
+    """UserError where a scenario or set has the name of a rule."""
+    taken = {rule.name for rule in workflow.rules}
+    for section in ("scenarios", "sets"):
+        for name in getattr(PARAMS, section):
+            if name in taken:
+                raise UserError(
+                    f"params.yaml: {section}.{name}: is the name of a rule; choose another name"
+                )
 
 
 def check_user_files():

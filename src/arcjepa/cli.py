@@ -1,0 +1,68 @@
+"""The command `arcjepa`: `arcjepa diagnose RUN` says what is wrong with a run.
+
+Exit status: 0, with or without findings; 2 for bad input, with one line on stderr.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from arcjepa.config import from_mapping
+from arcjepa.diagnosis import FILES, examine, write_report
+from arcjepa.errors import UserError
+from arcjepa.findings.markdown import overview
+from arcjepa.findings.record_files import read_record
+from arcjepa.params import read_params
+
+
+class _Parser(argparse.ArgumentParser):
+    """One that reports bad arguments as all other bad input is reported."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; type {self.prog} --help")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a subcommand; returns the exit status."""
+    try:
+        options = _parser().parse_args(arguments)
+        options.run_command(options)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="arcjepa", description="Self-supervised learning on ARC.")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    diagnose = commands.add_parser(
+        "diagnose",
+        help="what is wrong with a run, and what to try",
+        description=f"Read a run's record, sparse ones too, print what is wrong with it, and write {FILES[0]} and "
+        f"{FILES[1]}.",
+    )
+    diagnose.add_argument("folder", metavar="RUN", type=Path, help="folder with any of epochs.csv, steps.csv, run.json")
+    diagnose.add_argument(
+        "--params", type=Path, default=Path("params.yaml"), help="thresholds, and settings if run.json has none"
+    )
+    diagnose.add_argument("--output", type=Path, metavar="FOLDER", help="where to write; RUN if not given")
+    diagnose.set_defaults(run_command=_diagnose)
+    return parser
+
+
+def _diagnose(options: argparse.Namespace) -> None:
+    tree = read_params(options.params)
+    report = examine(read_record(options.folder, tree), from_mapping(tree).diagnosis)
+    folder = options.output or options.folder
+    write_report(report, folder)
+    print(overview(report.findings))
+    if report.not_judged:
+        print(f"\nNot judged, as the record lacks what they read: {', '.join(report.not_judged)}.")
+    print(f"\n{folder / FILES[1]} has the numbers, the causes and what to try.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

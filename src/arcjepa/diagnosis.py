@@ -1,0 +1,137 @@
+"""What is wrong with a run, read from its record: `diagnose` lists the findings, `examine` also what was not judged.
+
+diagnosis.json holds an object:
+  run: name of the run; settings: where its settings come from; recorded: {epochs, steps}: number of rows;
+  findings: list, the most severe first, of {name, severity (critical | warning | note), axis (epoch | step | ""),
+    first, last (null where it holds throughout), summary, numbers {name: value}, threshold {key, value}, cause,
+    advice, experiments [`dvc exp run` line]}; the key of a threshold is one of params.yaml, null where none is needed;
+  not_judged: list of {rule, reason}: the record lacks what the rule reads;
+  not_applicable: list of {rule, reason}: the run has no such mechanism;
+  nothing_found: list of rules that judged the record and found nothing.
+diagnosis.md says the same for reading.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from arcjepa.diagnosis_settings import Thresholds
+from arcjepa.errors import UserError
+from arcjepa.files import write_atomic
+from arcjepa.findings import codebook, collapse, completeness, generalisation, gradients, losses, objective
+from arcjepa.findings.finding import SEVERITIES, Finding, Number, Rule, Skipped
+from arcjepa.findings.markdown import as_markdown
+from arcjepa.findings.records import Record
+
+RULES: tuple[Rule, ...] = (
+    *completeness.RULES,
+    *collapse.RULES,
+    *objective.RULES,
+    *losses.RULES,
+    *generalisation.RULES,
+    *codebook.RULES,
+    *gradients.RULES,
+)
+FILES = ("diagnosis.json", "diagnosis.md")
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that was looked for."""
+
+    record: Record
+    findings: list[Finding]
+    """The most severe first."""
+    skipped: dict[str, Skipped]
+    """By rule."""
+    clean: list[str]
+    """Rules that found nothing."""
+
+    @property
+    def not_judged(self) -> dict[str, str]:
+        """Rule to what the record lacks."""
+        return {name: skip.reason for name, skip in self.skipped.items() if skip.applies}
+
+    @property
+    def not_applicable(self) -> dict[str, str]:
+        """Rule to why it says nothing of such a run."""
+        return {name: skip.reason for name, skip in self.skipped.items() if not skip.applies}
+
+
+def diagnose(record: Record, thresholds: Thresholds, rules: Sequence[Rule] = RULES) -> list[Finding]:
+    """The findings, the most severe first."""
+    return examine(record, thresholds, rules).findings
+
+
+def examine(record: Record, thresholds: Thresholds, rules: Sequence[Rule] = RULES) -> Report:
+    """The findings, and what every other rule says."""
+    outcomes = {rule.name: rule.apply(record, thresholds) for rule in rules}
+    findings = [outcome for outcome in outcomes.values() if isinstance(outcome, Finding)]
+    return Report(
+        record,
+        sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)),
+        {name: outcome for name, outcome in outcomes.items() if isinstance(outcome, Skipped)},
+        [name for name, outcome in outcomes.items() if outcome is None],
+    )
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """The content of diagnosis.json."""
+    return {
+        "run": report.record.name,
+        "settings": settings_source(report.record),
+        "recorded": {"epochs": len(report.record.epochs), "steps": len(report.record.steps)},
+        "findings": [_finding(finding) for finding in report.findings],
+        "not_judged": _listed(report.not_judged),
+        "not_applicable": _listed(report.not_applicable),
+        "nothing_found": report.clean,
+    }
+
+
+def settings_source(record: Record) -> str:
+    """Where the settings come from that thresholds are compared with."""
+    if record.assumed:
+        return f"assumed: {record.assumed}, as run.json holds none"
+    return "run.json" if record.settings else "unknown"
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    key = f"diagnosis.{finding.threshold}" if finding.threshold else None
+    return {
+        "name": finding.name,
+        "severity": finding.severity,
+        "axis": finding.axis,
+        "first": finding.first,
+        "last": finding.last,
+        "summary": finding.summary,
+        "numbers": {name: _plain(value) for name, value in finding.numbers.items()},
+        "threshold": {"key": key, "value": finding.limit if key else None},
+        "cause": finding.cause,
+        "advice": finding.advice,
+        "experiments": list(finding.experiments),
+    }
+
+
+def _plain(value: Number) -> Number:
+    """Six significant digits are what the record holds; JSON has no infinity."""
+    if isinstance(value, str) or not math.isfinite(value):
+        return str(value)
+    number = float(f"{float(value):.6g}")
+    return int(number) if number.is_integer() and abs(number) < 1e15 else number
+
+
+def _listed(reasons: dict[str, str]) -> list[dict[str, str]]:
+    return [{"rule": name, "reason": reason} for name, reason in reasons.items()]
+
+
+def write_report(report: Report, folder: Path) -> None:
+    """diagnosis.json and diagnosis.md. Errors: UserError where the folder cannot be written."""
+    texts = (json.dumps(as_json(report), indent=1) + "\n", as_markdown(report, settings_source(report.record)))
+    for name, text in zip(FILES, texts, strict=True):
+        try:
+            write_atomic(folder / name, text.encode())
+        except OSError as error:
+            raise UserError(f"{folder / name}: cannot be written: {error.strerror}; choose another --output") from None

@@ -1,0 +1,118 @@
+"""What is missing from a record that should be there, and what is in it that is no number."""
+
+import itertools
+from collections import Counter
+
+from arcjepa.diagnosis_settings import Thresholds
+from arcjepa.findings.finding import Finding, Rule
+from arcjepa.findings.records import Record
+
+SHOWN = 10
+"""Names that a message lists at most."""
+LOSSES = ("train_", "val_", "grad_norm_")
+EVEN = 0.75
+"""Share of the rows at one distance from the last that makes the others gaps, not a sparse record."""
+DENSE, FEWEST = 0.8, 3
+"""Share of its values that a column has in neighbouring rows, and how many these are at least, to be without holes."""
+
+
+def non_finite(record: Record, limits: Thresholds) -> Finding | None:
+    """A cell holds nan or an infinity. An empty cell is no fault."""
+    cells = [cell for cell in record.broken if cell.column]
+    if not cells:
+        return None
+    first = min(cells, key=lambda cell: (cell.file != "epochs.csv", cell.row))
+    rows = [cell.row for cell in cells if cell.file == first.file]
+    columns = list(dict.fromkeys(cell.column for cell in cells))
+    return Finding(
+        "values that are not finite",
+        "critical",
+        f"{len(cells)} cells hold nan or inf, first {first.column} in {first.file}, row {first.row}.",
+        {"cells": len(cells), "columns": ", ".join(columns[:SHOWN]), "first_value": first.text},
+        "",
+        0,
+        "The loss overflowed, or was computed from nothing; all later weights are suspect.",
+        "Halve the learning rate, and clip lower.",
+        "epoch" if first.file == "epochs.csv" else "step",
+        min(rows),
+        max(rows),
+        record.tries(
+            {"optimizer.lr": record.scaled("optimizer.lr", 0.5, 5e-4)},
+            {"optimizer.clip": record.scaled("optimizer.clip", 0.5, 1.0)},
+        ),
+    )
+
+
+def missing_epochs(record: Record, limits: Thresholds) -> Finding | None:
+    """Epochs are missing from a record that holds most of them, lack a loss that the others have, or come twice."""
+    if not len(record.epochs):
+        return None
+    last = int(record.epochs.index[-1])
+    missing = [*absent(record.epochs.index.tolist()), *_cut_off(record, last)]
+    losses = [name for name in map(str, record.epochs) if name.startswith(LOSSES)]
+    empty = sorted({epoch for name in losses for epoch in holes(record, name)})
+    twice = sorted({cell.row for cell in record.broken if not cell.column and cell.file == "epochs.csv"})
+    kinds = {"missing": missing, "without a value that others have": empty, "twice": twice}
+    if not any(kinds.values()):
+        return None
+    rows = [*missing, *empty, *twice]
+    return Finding(
+        "missing epochs",
+        "warning",
+        "The record is not whole: epochs " + "; ".join(f"{k}: {_listed(v)}" for k, v in kinds.items() if v) + ".",
+        {"missing": len(missing), "empty": len(empty), "twice": len(twice), "recorded": len(record.epochs)},
+        "",
+        0,
+        "The run was interrupted, started again in the same folder, or its table was edited.",
+        "Train it again; other findings on this record hold for the epochs that are there.",
+        "epoch",
+        min(rows),
+        max(rows),
+    )
+
+
+def absent(epochs: list[int]) -> list[int]:
+    """Rows that break the even distance of the others; none in a sparse record, where only some were printed."""
+    gap = _even(epochs)
+    return sorted(set(range(epochs[0] % gap or gap, epochs[-1], gap)) - set(epochs)) if gap else []
+
+
+def _even(epochs: list[int]) -> int:
+    """The distance that most rows keep; 0 where there is none."""
+    gaps = [b - a for a, b in itertools.pairwise(epochs)]
+    (gap, count), *_ = Counter(gaps).most_common(1) or [(0, 0)]
+    return gap if count >= EVEN * len(gaps) else 0
+
+
+def _cut_off(record: Record, last: int) -> list[int]:
+    """Epochs that run.json counts after the last row of a record that holds every epoch up to there."""
+    run = record.summary.get("epochs")
+    whole = list(record.epochs.index) == list(range(1, last + 1))
+    return list(range(last + 1, run + 1)) if whole and isinstance(run, int) else []
+
+
+def holes(record: Record, column: str) -> list[int]:
+    """Rows without a value in a column that has one in most neighbouring rows, from its first value on.
+
+    A loss that was nan may come as an empty cell; one that is recorded every few epochs has no neighbours.
+    """
+    known = record.epochs[column].notna()
+    if known.all():
+        return []
+    known = known[known.cummax()]
+    together = int((known & known.shift(fill_value=False)).sum())
+    if not _even(record.epochs.index.tolist()) or together < DENSE * (int(known.sum()) - 1) or together < FEWEST:
+        return []
+    said = {cell.row for cell in record.broken if cell.column == column}
+    return [int(epoch) for epoch in known.index[~known] if epoch not in said]
+
+
+def _listed(epochs: list[int]) -> str:
+    shown = ", ".join(map(str, epochs[:SHOWN]))
+    return shown + (f" and {len(epochs) - SHOWN} more" if len(epochs) > SHOWN else "")
+
+
+RULES = (
+    Rule("values that are not finite", non_finite),
+    Rule("missing epochs", missing_epochs),
+)

@@ -1,0 +1,78 @@
+"""What one column of a record says: a level, a trend, and how much of it is noise.
+
+Records may be sparse: rows that were not printed are absent, never zero. Only where rows come at even distances are
+they smoothed, by a running median of 5 (from 15 rows on) or 3 (from 8 rows on), and is their noise known.
+"""
+
+import math
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+
+SMALLEST = 1e-12
+NOISE_LIMITS = 4.0
+"""A change counts from so many standard deviations of the noise on."""
+_MIN_CHANGES = 6
+
+
+def smooth(series: pd.Series) -> pd.Series:
+    """The running median, or the values themselves where rows are few or uneven."""
+    window = 5 if len(series) >= 15 else 3 if len(series) >= 8 else 1
+    if window == 1 or _even(series).mean() < 0.9:
+        return series
+    return series.rolling(window, center=True, min_periods=window // 2 + 1).median()
+
+
+def noise(series: pd.Series) -> float:
+    """Standard deviation of the logarithm of a value about its trend, from changes between neighbours; 0 if unknown.
+
+    Robust: the median absolute deviation of the changes, scaled for a Gaussian.
+    """
+    changes = np.diff(np.log(np.maximum(series.to_numpy(float), SMALLEST)))[_even(series)]
+    if len(changes) < _MIN_CHANGES:
+        return 0.0
+    return float(1.4826 * np.median(np.abs(changes - np.median(changes))) / math.sqrt(2))
+
+
+def end(series: pd.Series) -> float:
+    """The level at the end."""
+    return float(smooth(series).iloc[-1])
+
+
+def grew(low: float, high: float, factor: float, noise_of: pd.Series) -> bool:
+    """Whether `high` is `factor` times `low`, and further from it than the noise of a series explains."""
+    ratio = math.log(max(high, SMALLEST)) - math.log(max(low, SMALLEST))
+    return ratio >= max(math.log(factor), NOISE_LIMITS * noise(noise_of))
+
+
+def over(high: float, low: float) -> float:
+    """high / low, where low may be zero."""
+    return float(high) / max(float(low), SMALLEST)
+
+
+def lowest(series: pd.Series) -> int:
+    """The epoch or step of the smallest value."""
+    return int(series.index[int(series.to_numpy().argmin())])
+
+
+def highest(series: pd.Series) -> int:
+    """The epoch or step of the largest value."""
+    return int(series.index[int(series.to_numpy().argmax())])
+
+
+def last_stretch(holds: pd.Series) -> int | None:
+    """First index from which `holds` is true up to the end; None where it is false at the end."""
+    if not len(holds) or not holds.iloc[-1]:
+        return None
+    false = holds.index[~holds]
+    return int(holds.index[0] if not len(false) else holds.index[holds.index > false[-1]][0])
+
+
+def _even(series: pd.Series) -> np.ndarray:
+    """Which changes are over the most common distance between rows."""
+    gaps = np.diff(series.index.to_numpy(float))
+    if not len(gaps):
+        return np.zeros(0, bool)
+    (common, _), *_ = Counter(gaps.tolist()).most_common(1)
+    return gaps == common

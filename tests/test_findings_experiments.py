@@ -1,0 +1,116 @@
+"""Every line that a finding offers is accepted by DVC and by params.yaml, and changes what it says for that phase."""
+
+import shutil
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from dvc.utils.hydra import apply_overrides
+from planted_faults import FAULTS, planted
+from record_cases import PARAMS, PHASES, thresholds, tree
+
+from arcjepa.config import Params, from_mapping, load
+from arcjepa.diagnosis import diagnose
+from arcjepa.findings.experiments import Experiments
+from arcjepa.params import leaves
+
+START = "dvc exp run -S "
+PER_FAULT = 3
+
+
+@cache
+def offered() -> list[tuple[str, str, str]]:
+    """(line, phase, scale) of all findings on records with planted faults; of lines with the same keys, one."""
+    found: dict[tuple[str, ...], tuple[str, str, str]] = {}
+    for name in FAULTS:
+        for seed in range(PER_FAULT):
+            run = planted(name, seed)
+            for finding in diagnose(run.record(tree=tree()), thresholds()):
+                for line in finding.experiments:
+                    found[(run.phase, *(override.split("=")[0] for override in overrides(line)))] = (
+                        line,
+                        run.phase,
+                        run.scale,
+                    )
+    return list(found.values())
+
+
+@cache
+def present(scale: str) -> Params:
+    return from_mapping({**tree(), "scale": scale})
+
+
+def overrides(line: str) -> list[str]:
+    assert line.startswith(START)
+    return line.removeprefix(START).split(" -S ")
+
+
+def settings_of(params: Params, phase: str) -> dict[str, Any]:
+    own = {".".join(path): value for path, value in leaves(params.phase_settings(phase).model_dump())}
+    return own | {"data.synthetic.tasks": params.data.synthetic.tasks}
+
+
+def test_every_line_is_accepted_by_its_phase_and_changes_none_before_it(tmp_path: Path) -> None:
+    assert len(offered()) > 40
+    path = tmp_path / "params.yaml"
+    for line, phase, scale in offered():
+        shutil.copy(PARAMS, path)
+        apply_overrides(path, overrides(line))
+        before, after = present(scale), load(path)
+        assert after.scale == scale
+        for key, value in (override.lstrip("+").split("=") for override in overrides(line)):
+            if key != "scale":
+                (leaf,) = [leaf for leaf in settings_of(after, phase) if key.endswith(leaf) or leaf == f"loss.{key}"]
+                assert settings_of(after, phase)[leaf] == yaml.safe_load(value), line
+        if f"phases.{phase}" in line:
+            for other in PHASES[: PHASES.index(phase)]:
+                assert before.phase_settings(other) == after.phase_settings(other), line
+
+
+def test_what_a_run_had_is_what_an_experiment_starts_from() -> None:
+    """Also where params.yaml is back at what it was."""
+    run = planted("lambda out of range", 0)
+    (finding,) = diagnose(run.record(tree=tree()), thresholds())
+    assert finding.experiments[0].endswith("-S lambda_sigreg=1")
+    elsewhere = run.record(tree=tree(), name="somewhere")
+    assert elsewhere.experiments.now["lambda_sigreg"] == tree()["lambda_sigreg"]
+
+
+def test_a_change_that_params_refuse_is_not_offered() -> None:
+    record = planted("relational explosion", 0).record(tree=tree())
+    assert record.tries({"loss.infonce.temperature_min": 9.0}, {"loss.prediction": "lejepa"}) == ()
+
+
+@pytest.mark.parametrize(
+    ("phase", "leaf", "key"),
+    [
+        ("lambda_10", "lambda_sigreg", "scenarios.lambda_10.lambda_sigreg"),
+        ("window_5", "optimizer.lr", "+scenarios.window_5.optimizer.lr"),
+        ("baseline", "loss.relational.enabled", "base.loss.relational.enabled"),
+        ("baseline", "optimizer.lr", "scales.laptop.base.optimizer.lr"),
+        ("phase1", "loss.relational.enabled", "phases.phase1.loss.relational.enabled"),
+        ("phase2", "optimizer.lr", "+phases.phase2.optimizer.lr"),
+        ("phase2", "lambda_sigreg", "lambda_sigreg"),
+        ("phase3", "data.synthetic.tasks", "scales.laptop.data.synthetic.tasks"),
+    ],
+)
+def test_a_leaf_is_set_where_it_counts_for_the_phase(phase: str, leaf: str, key: str) -> None:
+    assert Experiments(phase, "laptop", tree()).key(leaf) == key
+
+
+def test_another_scale_than_the_present_one_is_named() -> None:
+    line = Experiments("baseline", "production", tree()).line({"optimizer.clip": 2.0})
+    assert line == "dvc exp run -S scale=production -S base.optimizer.clip=2"
+    assert "scale=" not in Experiments("baseline", tree()["scale"], tree()).line({"optimizer.clip": 2.0})
+
+
+def test_a_change_to_what_is_set_already_is_not_offered() -> None:
+    record = planted("relational explosion", 0).record(tree=tree())
+    now = record.experiments.now
+    assert record.tries({"loss.relational.form": now["loss.relational.form"]}) == ()
+    assert len(record.tries({"loss.relational.form": "normalised", "optimizer.clip": now["optimizer.clip"]})) == 1
+    assert (
+        "clip" not in record.tries({"loss.relational.form": "normalised", "optimizer.clip": now["optimizer.clip"]})[0]
+    )

@@ -1,0 +1,98 @@
+"""Where an explosion starts and ends, what is no explosion, and which opposite changes are hidden."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from record_cases import Healthy, thresholds
+
+from arcjepa.findings.finding import Finding, Skipped
+from arcjepa.findings.losses import hidden_component, relational_explosion, relational_share, rising_loss
+from arcjepa.findings.records import Record, make_record
+
+
+def record(**columns: object) -> Record:
+    table = pd.DataFrame(columns)
+    if "epoch" not in table:
+        table.insert(0, "epoch", np.arange(1, len(table) + 1))
+    return make_record("somewhere", table, pd.DataFrame())
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_an_explosion_lasts_from_twice_its_minimum_to_its_peak(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    start, peak, factor = 20, int(rng.integers(35, 55)), rng.uniform(4, 9)
+    rise = np.interp(np.arange(60), [0, 10, start, peak, 59], [2, 1, 1, factor, 0.8 * factor])
+    found = relational_explosion(record(train_relational_weighted=rise), thresholds())
+    assert isinstance(found, Finding)
+    doubled = start + (peak - start) / (factor - 1)
+    assert found.first == pytest.approx(doubled + 1, abs=2)
+    assert found.last == peak + 1
+
+
+def test_growth_from_a_minimum_that_comes_later_is_no_explosion() -> None:
+    assert relational_explosion(record(train_relational_weighted=np.linspace(5, 0.1, 60)), thresholds()) is None
+
+
+def test_a_term_that_was_larger_at_first_may_explode_later() -> None:
+    term = np.interp(np.arange(60), [0, 20, 59], [5.0, 0.5, 2.5])
+    found = relational_explosion(record(train_relational_weighted=term), thresholds())
+    assert isinstance(found, Finding)
+    assert found.last == 60
+
+
+def test_a_term_of_no_weight_does_not_explode() -> None:
+    term = np.linspace(1e-5, 1e-3, 40)
+    assert relational_explosion(record(train_relational_weighted=term, train_total=[8.0] * 40), thresholds()) is None
+    assert relational_explosion(record(train_relational_weighted=term), thresholds()) is not None
+
+
+def test_a_share_that_grows_as_the_rest_is_learned_is_healthy() -> None:
+    """The term itself falls."""
+    term, rest = np.linspace(0.4, 0.35, 30), np.geomspace(9, 0.5, 30)
+    columns = {"train_relational_weighted": term, "train_total": term + rest}
+    assert relational_share(record(**columns), thresholds()) is None
+
+
+def test_a_share_needs_both_in_one_epoch() -> None:
+    sparse = record(train_relational_weighted=[0.3, np.nan], train_total=[np.nan, 9.0])
+    assert isinstance(relational_share(sparse, thresholds()), Skipped)
+
+
+@pytest.mark.parametrize("change", [-0.5, 0.0, 0.5])
+def test_opposite_changes_are_hidden_whatever_the_total_does(change: float) -> None:
+    rise = np.linspace(1, 3, 30)
+    columns = {"train_sigreg_weighted": rise, "train_prediction_weighted": 9 - rise + np.linspace(0, change, 30)}
+    found = hidden_component(record(**columns), thresholds())
+    assert isinstance(found, Finding)
+    assert found.numbers["total_change"] == pytest.approx(change / 9, abs=0.02)
+    assert "sigreg rises" in found.summary
+
+
+def test_terms_that_move_together_hide_nothing() -> None:
+    rise = np.linspace(1, 3, 30)
+    columns = {"train_sigreg_weighted": rise, "train_prediction_weighted": 2 * rise}
+    assert hidden_component(record(**columns), thresholds()) is None
+
+
+def test_a_squared_error_that_grows_as_embeddings_spread_is_healthy() -> None:
+    """In the first epochs of LeJEPA, while SIGReg falls."""
+    t = np.arange(40)
+    run = Healthy(0, "phase2")
+    run.epochs = pd.DataFrame({"epoch": t + 1, "train_prediction": 0.3 * (1 - np.exp(-(t + 1) / 4))})
+    run.epochs["train_prediction_weighted"] = run.epochs["train_prediction"]
+    run.epochs["train_sigreg_weighted"] = 0.2 + 2 * np.exp(-t / 4)
+    assert hidden_component(run.record(), thresholds()) is None
+
+
+@pytest.mark.parametrize("column", ["queue_fill", "admitted_share"])
+def test_a_loss_may_rise_with_its_negatives_and_its_tasks(column: str) -> None:
+    total = np.concatenate([np.full(10, 4.0), np.linspace(7, 6, 30)])
+    state = np.concatenate([np.full(10, 0.4), np.ones(30)])
+    assert rising_loss(record(train_total=total, **{column: state}), thresholds()) is None
+    assert isinstance(rising_loss(record(train_total=total), thresholds()), Finding)
+
+
+def test_the_squared_error_of_lejepa_alone_says_nothing_of_a_rise() -> None:
+    run = Healthy(2, "phase2")
+    run.epochs = pd.DataFrame({"epoch": range(1, 31), "train_prediction": np.linspace(0.1, 0.5, 30)})
+    assert isinstance(rising_loss(run.record(), thresholds()), Skipped)
