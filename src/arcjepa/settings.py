@@ -178,7 +178,7 @@ class Loss(Settings):
     prediction: Literal["infonce", "lejepa"]
     """infonce: contrastive; lejepa: squared error + lambda_sigreg * (12.8 / N) * SIGReg_N, nothing detached."""
     lambda_sigreg: NonNegative | None = None
-    """Set from the top-level lambda_sigreg where prediction is lejepa; no overlay sets it."""
+    """Set from the top-level lambda_sigreg where prediction is lejepa; a scenario may have its own, no phase has."""
     infonce: InfoNCE
     teacher: Teacher
     sigreg: AuxiliarySIGReg
