@@ -14,6 +14,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/diagnose.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/compare.smk"
+include: "workflow/rules/overview.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/ablations.smk"
 
@@ -25,6 +26,8 @@ rule all:
         phase_outputs(PARAMS.names),
         control_outputs(),
         expand(rules.compare_phases.output, scale=SCALE),
+        expand(rules.judge_phases.output, scale=SCALE),
+        expand(rules.write_overview.output, scale=SCALE),
         expand(FIGURES, scale=SCALE),
         rules.report_headline.output,
     localrule: True

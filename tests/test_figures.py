@@ -13,6 +13,7 @@ from matplotlib.text import Text
 
 from arcjepa.errors import UserError
 from arcjepa.figures import style
+from arcjepa.figures.alignment import draw_alignment
 from arcjepa.figures.candidates import draw_ranking
 from arcjepa.figures.codebook import plot_codebook
 from arcjepa.figures.geometry import plot_geometry
@@ -21,7 +22,7 @@ from arcjepa.figures.losses import plot_losses
 from arcjepa.figures.map import plot_map, project
 from arcjepa.figures.ranking import plot_ranking
 from arcjepa.figures.tables import no_runs, read_runs, read_table
-from arcjepa.figures.targets import draw_targets
+from arcjepa.figures.targets import draw_gates, draw_risks, draw_targets
 from arcjepa.figures.tokens import draw_tokens, find_place
 from arcjepa.figures.yardstick import plot_yardstick
 from arcjepa.frames import Grids
@@ -40,6 +41,9 @@ FIGURES = {
     "map": lambda names: plot_map(*data.embeddings(names, 40), "source"),
     "candidates": lambda names: draw_ranking(data.queries(names, 1)),
     "targets": lambda names: draw_targets(data.targets(names)),
+    "alignment": lambda names: draw_alignment(data.alignment(names)),
+    "gates": lambda names: draw_gates(data.gates(names)),
+    "risks": lambda names: draw_risks(data.risks(names)),
 }
 TOKEN_SETTINGS = SimpleNamespace(connectivity=8, background="most_frequent", max_objects=4)
 
@@ -239,6 +243,30 @@ def test_candidates_come_in_the_encoders_order_with_the_true_one_framed():
     assert len(gids(figure, "true")) == len(PHASES)
     assert [f"true output {1 + (1 + 4 * i) % 16} of 16" in words(figure) for i in range(4)] == [True] * 4
     assert "no examples" in words(draw_ranking([]))
+
+
+def test_every_outcome_has_its_sign_and_a_line_to_run_is_not_torn():
+    gates, risks = words(draw_gates(data.gates())), words(draw_risks(data.risks()))
+    assert all(sign in gates for sign in ("●  fired", "○  not fired", "–  cannot be judged"))
+    assert all(sign in risks for sign in ("●  yes", "○  no", "–  cannot be judged"))
+    for text in (gates, risks):
+        assert not [line for line in text.splitlines() if line.rstrip().endswith("-S")]
+        assert "-S\u00a0phases.phase3.quantizer.kind=vq" in text
+    assert "30\u00a0%, impact\u00a0medium" in risks
+
+
+def test_the_scorecard_shows_scores_beside_the_printed_ones_with_letters():
+    text = words(draw_alignment(data.alignment()))
+    assert all(sign in text for sign in ("●", "◐", "○", "(◐)"))
+    assert text.count("68.75 %") == len(PHASES)
+    assert text.count("(31.25 %)") == len(PHASES) - 1
+    assert text.count("\nB-\n") == len(PHASES)
+
+
+def test_ultimate_targets_have_a_block_of_their_own():
+    text = words(draw_targets(data.targets()))
+    assert "all phases" in text
+    assert text.count("success metrics") == text.count("success criteria") == 3
 
 
 def test_run_tables_are_read_with_name_and_seed(tmp_path):

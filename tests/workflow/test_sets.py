@@ -19,7 +19,8 @@ def declare(project: Project) -> None:
     """A 2 x 2 with both forms of the relational loss, so that a set has every table that there is."""
     scenario = "  mine_both: {parent: refresh_off, loss: {relational: {form: normalised}}}\n"
     project.edit("params.yaml", "\nsets: ", f"{scenario}\nsets: ")
-    project.edit("params.yaml", "\nevaluation:\n  pool", f"  mine: [{', '.join(MEMBERS)}]\n\nevaluation:\n  pool")
+    sets = f"  mine: [{', '.join(MEMBERS)}]\n  judged: [baseline, phase1, phase2, phase3, refresh_off]\n"
+    project.edit("params.yaml", "\nevaluation:\n  pool", f"{sets}\nevaluation:\n  pool")
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +32,7 @@ def compared(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Pro
     declare(project)
     (path / "before.log").write_text(project.run("snakemake", "-n"))
     (path / "set.log").write_text(project.run("snakemake", "mine"))
+    (path / "judged.log").write_text(project.run("snakemake", "judged"))
     return project
 
 
@@ -50,7 +52,7 @@ def test_scenarios_that_are_declared_are_no_work(finished: Project, compared: Pr
 def test_one_command_trains_what_lacks_and_compares(compared: Project) -> None:
     assert trained_phases((compared.path / "set.log").read_text()) == SCENARIOS
     folder = compared.path / "results/comparison/tiny/ablations"
-    found = {path.name for path in folder.iterdir()}
+    found = {path.name for path in folder.glob("mine*")}
     assert found == {"mine.csv", "mine.svg", "mine.png", "mine-effects.csv", "mine-hypothesis.csv"}
     table = pd.read_csv(folder / "mine.csv")
     assert table["name"].tolist() == MEMBERS
@@ -72,12 +74,21 @@ def test_a_scenario_is_recorded_diagnosed_and_measured_as_a_phase_is(compared: P
     assert {"encoder.safetensors", "scores.csv", "diagnosis.json"} <= files["phase1"]
 
 
-def test_nothing_of_a_run_is_left_to_do_and_dvc_keeps_the_set(copy: Project) -> None:
-    """What judges phases by the scenarios that there are may look again."""
-    for target in ("mine", "baseline"):
+def test_a_set_with_every_phase_is_judged_by_its_scenarios(compared: Project) -> None:
+    assert trained_phases((compared.path / "judged.log").read_text()) == set()
+    folder = compared.path / "results/comparison/tiny"
+    for name, key in (("gates", "condition"), ("risks", "risk")):
+        alone, judged = (
+            pd.read_csv(path) for path in (folder / f"{name}.csv", folder / f"ablations/judged-{name}.csv")
+        )
+        assert alone[key].tolist() == judged[key].tolist()
+    assert "refresh_off" in (folder / "ablations/judged-risks.csv").read_text()
+    assert "refresh_off" not in (folder / "risks.csv").read_text()
+
+
+def test_nothing_is_left_to_do_and_dvc_keeps_the_set(copy: Project) -> None:
+    for target in ("mine", "judged", "baseline", "all"):
         assert NOTHING in copy.run("snakemake", "-n", target)
-    runs = {"train_encoder", "diagnose_run", "evaluate_encoder", "evaluate_control", "compare_phases", "plot_losses"}
-    assert not runs & set(copy.plan())
     copy.run("dvc", "commit", "--force")
     assert "up to date" in copy.run("dvc", "status")
     assert NOTHING in copy.run("snakemake", "-n", "mine")
@@ -111,11 +122,11 @@ def test_another_member_compares_anew_and_trains_itself_alone(copy: Project) -> 
 
 
 def test_the_report_of_a_set_shows_its_tables_and_figure(compared: Project) -> None:
-    compared.run("snakemake", "mine", "--report", "mine.html")
+    compared.run("snakemake", "mine", "judged", "--report", "mine.html")
     report = (compared.path / "mine.html").read_text()
     packed = "".join(html.unescape(unquote(report.replace("\\n", " "))).split())
     captions = list((compared.path / "workflow/report/ablations").glob("*.rst"))
-    assert len(captions) == 4
+    assert len(captions) == 6
     for caption in captions:
         assert "".join(caption.read_text().split(".")[0][:40].split()) in packed, caption
 

@@ -112,3 +112,45 @@ rule plot_ablation:
         "Plot {wildcards.set}"
     script:
         "../scripts/plot_ablation.py"
+
+
+rule judge_set:
+    input:
+        metrics=rules.compare_phases.output.metrics,
+        scores=set_runs("scores.csv"),
+        runs=set_runs("run.json"),
+        epochs=set_runs("epochs.csv"),
+        steps=set_runs("steps.csv"),
+        findings=set_runs("diagnosis.json"),
+        analysis=[str(file.relative_to(ROOT)) for file in ANALYSIS],
+        code=code("judge_set"),
+    output:
+        gates=report(
+            "results/comparison/{scale}/ablations/{set}-gates.csv",
+            caption="../report/ablations/gates.rst",
+            category="Ablations",
+            labels={"set": "{set}", "shows": "gates"},
+        ),
+        risks=report(
+            "results/comparison/{scale}/ablations/{set}-risks.csv",
+            caption="../report/ablations/risks.rst",
+            category="Ablations",
+            labels={"set": "{set}", "shows": "risks"},
+        ),
+    log:
+        "logs/{scale}/judge_set/{set}.log",
+    benchmark:
+        "logs/{scale}/benchmarks/judge_set.{set}.tsv"
+    conda:
+        "../envs/arcjepa.yaml"
+    params:
+        phases=set_text,
+        evaluation=text(PARAMS.evaluation),
+        diagnosis=text(PARAMS.diagnosis),
+        success=text(PARAMS.success),
+        tables=digest(ANALYSIS, ROOT),
+        code=code_digest("judge_set"),
+    message:
+        "Judge phases by {wildcards.set}"
+    script:
+        "../scripts/judge_set.py"

@@ -13,6 +13,7 @@ from io import StringIO
 from pathlib import Path
 
 from arcjepa import config as settings
+from arcjepa.core import core_files
 from arcjepa.errors import UserError
 from arcjepa.params import did_you_mean, read_params
 from arcjepa.provenance import code_files, digest, files_below
@@ -52,6 +53,9 @@ with one_line_errors():
         )
 
 SCALE = PARAMS.scale
+ANALYSIS = files_below(ROOT / "data/raw/analysis")
+# What a training step executes: its lines are counted.
+CORE = core_files(ROOT / "src/arcjepa")
 ARC_SPLITS = ["training", "validation", "arc1", "arc2"]
 USER_TEST_SETS = [name for name in USER_SETS if name not in PARAMS.data.user_training]
 TEST_SETS = ["arc1", "arc2", *USER_TEST_SETS]
@@ -204,10 +208,19 @@ def set_runs(file):
     return lambda wildcards: run_files(file, PARAMS.sets[wildcards.set])
 
 
-def set_tables(name, wanted=("effects", "hypothesis")):
-    """The further tables that a set has, of those wanted: a 2 x 2 its effects, two forms of a loss the hypothesis."""
+def set_tables(name, wanted=("effects", "hypothesis", "gates", "risks")):
+    """The further tables that a set has, of those wanted.
+
+    A 2 x 2 has its effects, two forms of a loss the hypothesis; a set with every phase is judged, by its scenarios too.
+    """
     phases = [PARAMS.phase_settings(member) for member in PARAMS.sets[name]]
-    has = {"effects": is_crossed(phases), "hypothesis": compares_forms(phases)}
+    complete = set(PARAMS.names) <= set(PARAMS.sets[name])
+    has = {
+        "effects": is_crossed(phases),
+        "hypothesis": compares_forms(phases),
+        "gates": complete,
+        "risks": complete,
+    }
     return [
         f"results/comparison/{SCALE}/ablations/{name}-{table}.csv"
         for table in wanted

@@ -1,19 +1,16 @@
-# Phases and controls side by side, and the headline that `dvc metrics` shows.
+# Phases and controls side by side, what the analysis asked of them, and the headline that `dvc metrics` shows.
 
 
 rule compare_phases:
     input:
         scores=[*run_files("scores.csv", PARAMS.names), *control_files("scores.csv")],
         runs=run_files("run.json", PARAMS.names),
-        steps=run_files("steps.csv", PARAMS.names),
-        epochs=run_files("epochs.csv", PARAMS.names),
         tokens=tokens_of(FRAME_SETS),
         code=code("compare_phases"),
     output:
         metrics="results/comparison/{scale}/metrics.csv",
         ranking="results/comparison/{scale}/ranking.csv",
         probes="results/comparison/{scale}/probes.csv",
-        targets="results/comparison/{scale}/targets.csv",
         data="results/comparison/{scale}/data.csv",
     log:
         "logs/{scale}/compare_phases.log",
@@ -29,6 +26,120 @@ rule compare_phases:
         "Compare phases and controls"
     script:
         "../scripts/compare_phases.py"
+
+
+rule judge_phases:
+    input:
+        metrics=rules.compare_phases.output.metrics,
+        scores=run_files("scores.csv", PARAMS.names),
+        runs=run_files("run.json", PARAMS.names),
+        epochs=run_files("epochs.csv", PARAMS.names),
+        steps=run_files("steps.csv", PARAMS.names),
+        findings=run_files("diagnosis.json", PARAMS.names),
+        analysis=[str(file.relative_to(ROOT)) for file in ANALYSIS],
+        core=[str(file.relative_to(ROOT)) for file in CORE],
+        code=code("judge_phases"),
+    output:
+        alignment="results/comparison/{scale}/alignment.csv",
+        targets="results/comparison/{scale}/targets.csv",
+        gates="results/comparison/{scale}/gates.csv",
+        risks="results/comparison/{scale}/risks.csv",
+    log:
+        "logs/{scale}/judge_phases.log",
+    benchmark:
+        "logs/{scale}/benchmarks/judge_phases.tsv"
+    conda:
+        "../envs/arcjepa.yaml"
+    params:
+        phases=all_phases(),
+        evaluation=text(PARAMS.evaluation),
+        diagnosis=text(PARAMS.diagnosis),
+        success=text(PARAMS.success),
+        tables=digest(ANALYSIS, ROOT),
+        core=digest(CORE, ROOT),
+        code=code_digest("judge_phases"),
+    message:
+        "Judge phases by the targets, gates and risks of the analysis"
+    script:
+        "../scripts/judge_phases.py"
+
+
+rule draw_alignment:
+    input:
+        alignment=rules.judge_phases.output.alignment,
+        code=code("draw_alignment"),
+    output:
+        svg=report(
+            figure("alignment"),
+            caption="../report/alignment.rst",
+            category="Comparison",
+        ),
+        png="results/comparison/{scale}/alignment.png",
+    log:
+        "logs/{scale}/draw_alignment.log",
+    benchmark:
+        "logs/{scale}/benchmarks/draw_alignment.tsv"
+    conda:
+        "../envs/arcjepa.yaml"
+    params:
+        stamp=PARAMS_HASH,
+        code=code_digest("draw_alignment"),
+    message:
+        "Draw the alignment scorecard"
+    script:
+        "../scripts/draw_alignment.py"
+
+
+rule draw_gates:
+    input:
+        gates=rules.judge_phases.output.gates,
+        code=code("draw_gates"),
+    output:
+        svg=report(
+            figure("gates"),
+            caption="../report/gates.rst",
+            category="Comparison",
+        ),
+        png="results/comparison/{scale}/gates.png",
+    log:
+        "logs/{scale}/draw_gates.log",
+    benchmark:
+        "logs/{scale}/benchmarks/draw_gates.tsv"
+    conda:
+        "../envs/arcjepa.yaml"
+    params:
+        stamp=PARAMS_HASH,
+        code=code_digest("draw_gates"),
+    message:
+        "Draw the gates and fallbacks"
+    script:
+        "../scripts/draw_gates.py"
+
+
+rule draw_risks:
+    input:
+        risks=rules.judge_phases.output.risks,
+        code=code("draw_risks"),
+    output:
+        svg=report(
+            figure("risks"),
+            caption="../report/risks.rst",
+            category="Comparison",
+        ),
+        png="results/comparison/{scale}/risks.png",
+    log:
+        "logs/{scale}/draw_risks.log",
+    benchmark:
+        "logs/{scale}/benchmarks/draw_risks.tsv"
+    conda:
+        "../envs/arcjepa.yaml"
+    params:
+        stamp=PARAMS_HASH,
+        code=code_digest("draw_risks"),
+    message:
+        "Draw the risks"
+    script:
+        "../scripts/draw_risks.py"
 
 
 rule report_headline:

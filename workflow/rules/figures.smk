@@ -159,7 +159,7 @@ rule plot_ranking:
 
 rule draw_targets:
     input:
-        targets=rules.compare_phases.output.targets,
+        targets=rules.judge_phases.output.targets,
         code=code("draw_targets"),
     output:
         svg=report(

@@ -1,87 +1,165 @@
-"""The phases against the targets of the analysis, as a table."""
+"""The phases against the targets of the analysis, its gates and its risks, as tables."""
 
 import math
-import textwrap
+import re
 from collections.abc import Sequence
 
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from arcjepa.figures import style
-from arcjepa.figures.palette import canvas
+from arcjepa.figures.text_table import Cells, Column, Layout, cells, draw_blocks, text
 
-MET, MISSED, NOT_COMPARABLE = "met", "missed", "not comparable"
-SIGNS = {MET: ("●", style.INK), MISSED: ("○", style.INK), NOT_COMPARABLE: ("–", style.GREY)}
-HEADINGS = {"target": 0.95, "baseline": 2.85, "wanted": 4.3, "reached": 5.55, "verdict": 7.2, "why": 8.45}  # inches
-TITLES = {"baseline": "analysed run"}
-WRAP = {"target": 33, "baseline": 25, "wanted": 21, "reached": 28, "verdict": 18, "why": 46}  # characters
-WIDTH, TOP = 11.2, 0.8
-LINE, FIRST = 0.135, 0.12  # line to line, and the first baseline below the top of a row
+SIGNS = {
+    **{"met": "●", "missed": "○", "not comparable": "–"},
+    **{"fired": "●", "not fired": "○", "cannot be judged": "–"},
+    **{"yes": "●", "no": "○"},
+}
+OPEN = ("not comparable", "cannot be judged")
+TARGETS = (
+    Column("target", 0.95, 34),
+    Column("baseline", 3.0, 25, "before"),
+    Column("wanted", 4.75, 21),
+    Column("reached", 6.0, 28),
+    Column("verdict", 7.7, 18),
+    Column("why", 8.95, 58),
+)
+GATES = (
+    Column("condition", 0.95, 34, "if"),
+    Column("then", 3.0, 30),
+    Column("outcome", 4.75, 22),
+    Column("numbers", 6.15, 48, "judged by"),
+    Column("next", 8.95, 58, "to run next"),
+)
+RISKS = (
+    Column("risk", 0.95, 34, "risk, as the analysis expected it"),
+    Column("occurred", 3.0, 22),
+    Column("evidence", 4.4, 48),
+    Column("mitigation", 7.2, 30),
+    Column("mitigated", 8.95, 58, "what the mitigation did"),
+)
+WIDTH = 12.4
+
+
+def ink(name: str, row: Cells) -> tuple[str, str]:
+    """Reasons and open verdicts are grey, what was missed, fired or occurred is bold."""
+    verdict = row.get("state", "")
+    if name in ("verdict", "outcome", "occurred"):
+        bold = verdict in ("missed", "fired", "yes")
+        return (style.GREY if verdict in OPEN else style.INK), ("bold" if bold else "normal")
+    return (style.GREY if name in ("why", "next", "mitigated") or row.get("part") else style.INK), "normal"
 
 
 @style.styled()
 def draw_targets(targets: pd.DataFrame, phases: Sequence[str] = style.PHASES) -> Figure:
     """One block per phase, one row per target, with what was wanted, what was reached and the verdict.
 
-    `targets`: targets.csv: phase, target, baseline, wanted, reached, low, high (bounds of reached, NaN where there
-    are none), verdict ("met" | "missed" | "not comparable"), why ("not run": the phase has not run). Phases that
-    the table does not name have no targets, and no block; those that only the table names come last.
+    `targets`: targets.csv: phase ("all": the ultimate targets, judged on the last one), part, target, baseline,
+    wanted, reached, low, high (bounds of reached, NaN where there are none), verdict ("met" | "missed" | "not
+    comparable"), why ("not run": the phase has not run). Phases that the table does not name have no block.
     """
-    order = [*phases, *(name for name in dict.fromkeys(targets["phase"]) if name not in phases)]
-    missing = [name for name in order if (targets.loc[targets["phase"] == name, "why"] == style.NOT_RUN).any()]
-    blocks = {name: [_cells(row) for _, row in targets[targets["phase"] == name].iterrows()] for name in order}
-    blocks = {name: [] if name in missing else rows for name, rows in blocks.items() if rows}
-    height = TOP + 0.3 + sum(_height(row) for rows in blocks.values() for row in rows or [{}]) + 0.15 * len(blocks)
-    figure, axes = canvas(WIDTH, height + 0.35)
+    blocks: dict[str, list[Cells]] = {}
+    missing: list[str] = []
+    for name in _order(targets["phase"], phases):
+        own = targets[targets["phase"] == name]
+        if (own["why"] == style.NOT_RUN).any():
+            blocks[name], missing = [], [*missing, *([name] if name in phases else [])]
+        else:
+            blocks[name] = _parted(own)
     key = "●  met · ○  missed · –  not comparable: the analysed run measured something else"
-    style.head(figure, "Phases against the targets of the analysis", key, missing)
-    for heading, x in HEADINGS.items():
-        axes.text(x, TOP + 0.1, TITLES.get(heading, heading), size=7, weight="bold", color="#444444", va="center")
-    y = TOP + 0.25
-    for name, rows in blocks.items():
-        y = _draw_block(axes, name, rows, y)
-    return figure
+    layout = Layout(TARGETS, WIDTH, ink, {"all": "all phases"})
+    return draw_blocks(layout, blocks, "Phases against the targets of the analysis", key, missing)
 
 
-def _cells(row: pd.Series) -> dict[str, str]:
-    """The row's texts, wrapped."""
-    texts = {heading: _text(row.get(heading)) for heading in HEADINGS}
+def _order(named: pd.Series, phases: Sequence[str]) -> list[str]:
+    """The names in the order of the phases, others last."""
+    found = list(dict.fromkeys(named))
+    return [*(name for name in phases if name in found), *(name for name in found if name not in phases)]
+
+
+def _parted(own: pd.DataFrame) -> list[Cells]:
+    """A phase's rows, each part below its name."""
+    rows: list[Cells] = []
+    for part in dict.fromkeys(own["part"]):
+        rows.append({"target": part, "part": part})
+        rows += [_target(row) for _, row in own[own["part"] == part].iterrows()]
+    return rows
+
+
+def _target(row: pd.Series) -> Cells:
+    found = cells(row, TARGETS)
     low, high = (row.get(bound, math.nan) for bound in ("low", "high"))
     if pd.notna(low) and pd.notna(high) and low < high:  # a single seed has no interval
-        texts["reached"] += f" [{_text(low)}, {_text(high)}]"
-    return {heading: textwrap.fill(text, WRAP[heading]) for heading, text in texts.items()}
+        found["reached"] += f" [{text(low)}, {text(high)}]"
+    return _signed(found, "verdict")
 
 
-def _text(value: str | float | None) -> str:
-    if isinstance(value, str):
-        return value
-    return "" if value is None or math.isnan(value) else f"{value:.3g}"
+def _signed(row: dict[str, str], column: str) -> Cells:
+    """The row with the sign of its verdict before it, and the verdict alone as its state."""
+    state = row[column]
+    return row | {column: f"{SIGNS.get(state, '?')}  {state}", "state": state}
 
 
-def _height(row: dict[str, str]) -> float:
-    return LINE * max([1, *(text.count("\n") + 1 for text in row.values())]) + 0.09
+@style.styled()
+def draw_gates(gates: pd.DataFrame, phases: Sequence[str] = style.PHASES) -> Figure:
+    """One row per gate of the roadmap: the condition, whether it is fired and by what numbers, and the line to run.
+
+    `gates`: gates.csv: phase, source, condition, then, outcome ("fired" | "not fired" | "cannot be judged"), numbers,
+    why, next.
+    """
+    rows = [
+        _signed(
+            cells(row, GATES)
+            | {"condition": f"{row['condition']}\n({row['source']})", "numbers": _joined(row, "numbers")},
+            "outcome",
+        )
+        for _, row in gates.iterrows()
+    ]
+    key = "●  fired: the line on the right is next · ○  not fired · –  cannot be judged"
+    layout = Layout(GATES, WIDTH, ink)
+    title = "If ... then ...: the gates and fallbacks of the analysis"
+    return draw_blocks(layout, _by_phase(gates, rows, phases), title, key, _absent(gates, phases))
 
 
-def _draw_block(axes: Axes, name: str, rows: list[dict[str, str]], y: float) -> float:
-    """Draw a phase's rows from `y` down; returns where the next block starts."""
-    axes.plot([0.15, WIDTH - 0.15], [y, y], color=style.FAINT, linewidth=0.8)
-    y += 0.075
-    axes.text(0.15, y + FIRST, name, size=8, weight="bold", color=style.look(name).colour)
-    if not rows:
-        axes.text(HEADINGS["target"], y + FIRST, style.NOT_RUN, size=7, color=style.GREY)
-    for row in rows:
-        _draw_row(axes, row, y)
-        y += _height(row)
-    return y + (0.075 if rows else _height({}) + 0.075)
+@style.styled()
+def draw_risks(risks: pd.DataFrame, phases: Sequence[str] = style.PHASES) -> Figure:
+    """One row per risk of the analysis: its probability and impact, whether it occurred, and what mitigation did.
+
+    `risks`: risks.csv: phase, risk, probability (per cent), impact, mitigation, occurred ("yes" | "no" | "cannot be
+    judged"), evidence, why, mitigated.
+    """
+    rows = [
+        _signed(
+            cells(row, RISKS)
+            | {
+                "risk": f"{row['risk']} ({text(row['probability'])} %, impact\u00a0{row['impact'].lower()})",
+                "evidence": _joined(row, "evidence"),
+            },
+            "occurred",
+        )
+        for _, row in risks.iterrows()
+    ]
+    key = "●  occurred in these runs · ○  did not · –  cannot be judged"
+    layout = Layout(RISKS, WIDTH, ink)
+    title = "The risks of the analysis, and what became of them"
+    return draw_blocks(layout, _by_phase(risks, rows, phases), title, key, _absent(risks, phases))
 
 
-def _draw_row(axes: Axes, row: dict[str, str], y: float) -> None:
-    verdict = row["verdict"].replace("\n", " ")
-    sign, colour = SIGNS.get(verdict, ("?", style.GREY))
-    for heading, x in HEADINGS.items():
-        shown = f"{sign}  {verdict}" if heading == "verdict" else row[heading]
-        weight = "bold" if heading == "verdict" and verdict == MISSED else "normal"
-        shade = colour if heading == "verdict" else style.GREY if heading == "why" else style.INK
-        for number, line in enumerate(shown.splitlines()):
-            axes.text(x, y + FIRST + LINE * number, line, size=7, va="baseline", color=shade, weight=weight)
+def _joined(row: pd.Series, column: str) -> str:
+    """Numbers, and below them why."""
+    return "\n".join(filter(None, (text(row[column]), text(row["why"]))))
+
+
+def _by_phase(table: pd.DataFrame, rows: Sequence[Cells], phases: Sequence[str]) -> dict[str, list[Cells]]:
+    names = list(table["phase"])
+    return {
+        phase: [row for row, name in zip(rows, names, strict=True) if name == phase]
+        for phase in _order(table["phase"], phases)
+    }
+
+
+def _absent(table: pd.DataFrame, phases: Sequence[str]) -> list[str]:
+    """The phases that a reason says were not run."""
+    reasons = [text(why) for why in table["why"] if text(why).endswith(f": {style.NOT_RUN}")]
+    named = {name for why in reasons for name in re.split(r"[:,] ", why)}
+    return [name for name in phases if name in named]

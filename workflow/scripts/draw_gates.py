@@ -1,0 +1,13 @@
+"""Draw the gates and fallbacks of the analysis."""
+
+from arcjepa.config import from_mapping
+from arcjepa.figures.style import save, stamp
+from arcjepa.figures.tables import read_table
+from arcjepa.figures.targets import draw_gates
+from arcjepa.progress import job
+from arcjepa.provenance import commit
+
+with job(snakemake) as say:
+    phases = from_mapping(snakemake.config).names
+    figure = draw_gates(read_table(snakemake.input.gates, ["phase"]), phases)
+    save(figure, snakemake.output.svg, stamp(commit(), snakemake.params.stamp))
