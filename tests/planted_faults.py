@@ -6,13 +6,15 @@ import numpy as np
 from record_cases import Healthy
 
 Plant = Callable[[Healthy], None]
+PHASES: dict[str, tuple[str, ...]] = {}
+"""Which phases have the mechanism, by the name of the function."""
 
 
 def of_phase(*phases: str) -> Callable[[Plant], Plant]:
     """Which phases have the mechanism."""
 
     def mark(plant: Plant) -> Plant:
-        plant.phases = phases  # type: ignore[attr-defined]
+        PHASES[plant.__name__] = phases
         return plant
 
     return mark
@@ -194,7 +196,7 @@ FAULTS: dict[str, Plant] = {
 def planted(name: str, seed: int) -> Healthy:
     """A record with one fault."""
     plant = FAULTS[name]
-    phases: tuple[str, ...] = plant.phases  # type: ignore[attr-defined]
+    phases = PHASES[plant.__name__]
     healthy = Healthy(seed, phases[seed % len(phases)], shortest=12)
     plant(healthy)
     return healthy

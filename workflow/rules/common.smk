@@ -17,7 +17,6 @@ from arcjepa.core import core_files
 from arcjepa.errors import UserError
 from arcjepa.params import did_you_mean, read_params
 from arcjepa.provenance import code_files, digest, files_below
-from arcjepa.scenarios import compares_forms, is_crossed
 from arcjepa.splits import load_users, user_paths
 
 ROOT = Path(workflow.basedir)
@@ -191,63 +190,6 @@ def phase_outputs(phases):
         *rules.evaluate_encoder.output,
     ]
     return expand(outputs, scale=SCALE, phase=phases, seed=PARAMS.seeds)
-
-
-def set_text(wildcards):
-    """The settings of a set's members."""
-    return all_phases(PARAMS.sets[wildcards.set])
-
-
-def set_stamp(wildcards):
-    """Stamped on the figure of a set in place of PARAMS_HASH: its scenarios do change it."""
-    return sha256((PARAMS_HASH + set_text(wildcards)).encode()).hexdigest()[:12]
-
-
-def set_runs(file):
-    """As input: one file per member and seed."""
-    return lambda wildcards: run_files(file, PARAMS.sets[wildcards.set])
-
-
-def set_tables(name, wanted=("effects", "hypothesis", "gates", "risks")):
-    """The further tables that a set has, of those wanted.
-
-    A 2 x 2 has its effects, two forms of a loss the hypothesis; a set with every phase is judged, by its scenarios too.
-    """
-    phases = [PARAMS.phase_settings(member) for member in PARAMS.sets[name]]
-    complete = set(PARAMS.names) <= set(PARAMS.sets[name])
-    has = {
-        "effects": is_crossed(phases),
-        "hypothesis": compares_forms(phases),
-        "gates": complete,
-        "risks": complete,
-    }
-    return [
-        f"results/comparison/{SCALE}/ablations/{name}-{table}.csv"
-        for table in wanted
-        if has[table]
-    ]
-
-
-def set_outputs(name):
-    """As input: every file of the set and of its members; nothing is looked up unless the set is asked for."""
-
-    def outputs(wildcards):
-        tables = [*rules.ablate_set.output, *rules.plot_ablation.output]
-        tables = expand(tables, scale=SCALE, set=name)
-        return phase_outputs(PARAMS.sets[name]) + tables + set_tables(name)
-
-    return outputs
-
-
-def check_rule_names():
-    """UserError where a scenario or set has the name of a rule."""
-    taken = {rule.name for rule in workflow.rules}
-    for section in ("scenarios", "sets"):
-        for name in getattr(PARAMS, section):
-            if name in taken:
-                raise UserError(
-                    f"params.yaml: {section}.{name}: is the name of a rule; choose another name"
-                )
 
 
 def check_user_files():

@@ -20,6 +20,8 @@ rule diagnose_run:
         "logs/{scale}/diagnose_run/{phase}-seed{seed}.log",
     benchmark:
         "logs/{scale}/benchmarks/diagnose_run.{phase}-seed{seed}.tsv"
+    # Seconds of work: not worth a place in a cluster's queue.
+    localrule: True
     conda:
         "../envs/arcjepa.yaml"
     params:

@@ -39,11 +39,11 @@ class Layout:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-def text(value: object) -> str:
+def text(value: str | float | None) -> str:
     """A cell's value as words: numbers with three digits, "" for NaN."""
     if isinstance(value, str):
         return value
-    number = float("nan") if value is None else float(value)  # type: ignore[arg-type]
+    number = float("nan") if value is None else value
     return "" if math.isnan(number) else f"{number:.3g}"
 
 

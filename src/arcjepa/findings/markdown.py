@@ -1,7 +1,7 @@
 """A diagnosis to read: a table of the findings, then each with its numbers, then what could not be judged."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from arcjepa.findings.finding import Finding, Number
@@ -34,8 +34,8 @@ def overview(findings: list[Finding]) -> str:
     return "\n".join(["| severity | finding | where | what |", "|---|---|---|---|", *rows])
 
 
-def _recorded(index: object, name: str) -> str:
-    values = list(index)  # type: ignore[call-overload]
+def _recorded(index: Iterable[object], name: str) -> str:
+    values = list(index)
     if not values:
         return f"no {name}s"
     return f"{len(values)} rows by {name}, {values[0]} to {values[-1]}"
