@@ -27,6 +27,7 @@ TARGETS = pd.DataFrame(
     [
         ("phase2", "hyperparameters", "8", "< 10", "met"),
         ("phase2", "codebook", "1 %", "> 25 %", "missed"),
+        ("phase2", "stable", "yes", "", "met"),
         ("phase2", "loss", "", "< 8.0", "not comparable"),
     ],
     columns=["phase", "target", "reached", "wanted", "verdict"],
@@ -84,7 +85,7 @@ def test_every_phase_says_what_it_changed_and_bought(params: Params, tmp_path: P
 def test_faults_are_named_the_most_severe_first_and_joined_over_seeds(params: Params, tmp_path: Path) -> None:
     faults = {"phase2": [finding("minor", "note"), finding("major", "critical")]}
     text = row(text_of(params, write_runs(tmp_path, faults, seeds=2)), "phase2")
-    assert text.index("critical: major") < text.index("note: minor")
+    assert text.index("critical: major.") < text.index("note: minor")
     assert text.count("critical: major") == 1
     assert "(2 of 2 seeds)" in text
     assert "nothing found" not in text
@@ -98,6 +99,7 @@ def test_targets_stand_with_their_phase(params: Params, tmp_path: Path) -> None:
     text = text_of(params, write_runs(tmp_path, {}))
     assert row(text, "phase2").index("missed</span> codebook") < row(text, "phase2").index("met</span> hyperparameters")
     assert "1 not comparable" in row(text, "phase2")
+    assert "stable: yes</li>" in row(text, "phase2")
     assert "codebook: 1 %" not in row(text, "phase1")
 
 

@@ -153,7 +153,7 @@ def _wrong(account: Account) -> list[str]:
     ordered = sorted(first.values(), key=lambda finding: SEVERITIES.index(finding["severity"]))
     of = len(account.diagnoses)
     return [
-        f'<span class="{finding["severity"]}">{finding["severity"]}: {escape(finding["name"])}</span> '
+        f'<span class="{finding["severity"]}">{finding["severity"]}: {escape(finding["name"])}.</span> '
         f"{escape(finding['summary'])}" + (f" ({seeds[finding['name']]} of {of} seeds)" if of > 1 else "")
         for finding in ordered
     ] or ['<span class="none">nothing found</span>']
@@ -165,7 +165,7 @@ def _against(targets: pd.DataFrame) -> list[str]:
     ordered = targets.sort_values("verdict", key=lambda column: column != "missed").to_dict("records")
     lines = [
         f'<span class="{marks[row["verdict"]]}">{row["verdict"]}</span> {escape(str(row["target"]))}: '
-        f"{escape(str(row['reached']))} (wanted {escape(str(row['wanted']))})"
+        f"{escape(str(row['reached']))}" + (f" (wanted {escape(str(row['wanted']))})" if row["wanted"] else "")
         for row in ordered
         if row["verdict"] in marks
     ]
