@@ -36,6 +36,10 @@ rule all:
         f"All of scale {SCALE} is up to date"
 
 
+with one_line_errors():
+    check_rule_names()
+
+
 # `snakemake phase2`: everything of that phase, for all seeds.
 for name in PARAMS.names:
 
@@ -47,10 +51,6 @@ for name in PARAMS.names:
         localrule: True
         message:
             f"All of {name} at scale {SCALE} is up to date"
-
-
-with one_line_errors():
-    check_rule_names()
 
 
 # `snakemake lambda_sweep`: everything of that set; its scenarios are trained for no other target.

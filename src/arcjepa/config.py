@@ -12,13 +12,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from arcjepa.data_settings import Data, Evaluation, TokenSettings
 from arcjepa.diagnosis_settings import Thresholds
 from arcjepa.errors import UserError
 from arcjepa.params import did_you_mean, leaves, number_hint, overlay, read_params, repeated_leaves
-from arcjepa.settings import NonNegative, Phase, Settings
+from arcjepa.settings import NonNegative, Phase, Settings, each_once
 from arcjepa.success_settings import Success
 
 CONTROLS = ("untrained", "tokens", "copy")
@@ -52,6 +52,11 @@ class Params(Settings):
     evaluation: Evaluation
     diagnosis: Thresholds
     success: Success
+
+    @field_validator("seeds")
+    @classmethod
+    def _once(cls, seeds: list[int]) -> list[int]:
+        return each_once(seeds)
 
     @cached_property
     def names(self) -> list[str]:
@@ -168,13 +173,12 @@ def _at_scale(tree: Mapping[str, Any], scales: Mapping[str, Any], scale: str, wh
 
 
 def check_names(params: Params, taken: Iterable[str]) -> None:
-    """Scenarios and sets have names of their own, and sets members that there are. Errors: UserError.
+    """Phases, scenarios and sets have names of their own, and sets members that there are. Errors: UserError.
 
     `taken`: further names that none may have. Names are targets of Snakemake, and folders beside those of others.
     """
-    owners = dict.fromkeys(taken, "taken") | dict.fromkeys(CONTROLS, "a control") | {"base": "taken"}
-    owners |= dict.fromkeys(params.phases, "a phase")
-    for section, names in (("scenarios", params.scenarios), ("sets", params.sets)):
+    owners = dict.fromkeys(taken, "taken") | dict.fromkeys(CONTROLS, "a control") | {"base": "taken", "all": "taken"}
+    for section, names in (("phases", params.phases), ("scenarios", params.scenarios), ("sets", params.sets)):
         for name in names:
             if not re.fullmatch("[a-z][a-z0-9_]*", name):
                 raise UserError(f"params.yaml: {section}.{name}: a name has a-z, 0-9 and _, and begins with a letter")
@@ -182,7 +186,7 @@ def check_names(params: Params, taken: Iterable[str]) -> None:
                 raise UserError(f"params.yaml: {section}.{name}: is {owners[name]} already; choose another name")
             if section == "scenarios" and not set(params.scenarios[name]) - {"parent"}:
                 raise UserError(f"params.yaml: scenarios.{name}: changes nothing of its parent; give it a leaf")
-        owners |= dict.fromkeys(names, "a scenario")
+        owners |= dict.fromkeys(names, f"a {section[:-1]}")
     known = params.overlays
     for name, members in params.sets.items():
         for number, member in enumerate(members):

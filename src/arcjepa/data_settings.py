@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from arcjepa.settings import Count, Settings, Share
+from arcjepa.settings import Count, Settings, Share, each_once
 
 
 class Synthetic(Settings):
@@ -44,13 +44,18 @@ class Synthetic(Settings):
 
 
 class Data(Settings):
-    validation_share: Annotated[float, Field(gt=0, lt=1)]
+    validation_share: Annotated[float, Field(ge=0.02, le=0.9)]
     """Share of the pool's tasks that only validate; drawn by a hash of the task's id."""
     user_training: list[str]
     """Folders under data/raw/user whose tasks also train, less those that overlap with evaluation tasks."""
     rearc_pairs: Annotated[int, Field(ge=2, le=20)]
     """Generated pairs per RE-ARC task."""
     synthetic: Synthetic
+
+    @field_validator("user_training")
+    @classmethod
+    def _once(cls, names: list[str]) -> list[str]:
+        return each_once(names)
 
 
 class TokenSettings(Settings):

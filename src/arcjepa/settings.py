@@ -1,6 +1,6 @@
 """What a phase trains with: every setting documented beneath its field, with what is allowed."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -18,6 +18,17 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
     read_by: ClassVar[dict[str, dict[str | bool, set[str]]]] = {}
     """{selector: {choice: leaves that only other choices read}}: these vanish from the resolved settings."""
+
+
+T = TypeVar("T")
+
+
+def each_once(values: list[T]) -> list[T]:
+    """The values. ValueError where one is given twice."""
+    for number, value in enumerate(values):
+        if value in values[:number]:
+            raise ValueError(f"{value!r} is given twice")
+    return values
 
 
 class Curriculum(Settings):

@@ -103,6 +103,8 @@ def user_paths(folder: str | Path) -> dict[str, Path]:
     entries = sorted(path for path in root.iterdir() if _is_set(path)) if root.is_dir() else []
     paths: dict[str, Path] = {}
     for path in entries:
+        if not (path.is_file() or path.is_dir()):
+            raise UserError(f"{show(path)}: is no file and no folder; allowed: JSON files and folders; move it away")
         if is_joined_solutions(path, entries):
             continue
         name = path.name if path.is_dir() else path.stem
@@ -112,7 +114,8 @@ def user_paths(folder: str | Path) -> dict[str, Path]:
 
 
 def _is_set(path: Path) -> bool:
-    return not path.name.startswith(".") and (path.is_dir() or path.suffix.lower() == ".json")
+    lost = path.is_symlink() and not path.exists()
+    return not path.name.startswith(".") and (path.is_dir() or path.suffix.lower() == ".json" or lost)
 
 
 def _check_name(name: str, path: Path, others: dict[str, Path]) -> None:

@@ -35,7 +35,6 @@ FORMAT = 1  # of the file: raise it when an array changes its meaning
 CHUNK = 1024  # frames per compiled call: bounds the worst-case buffers at some 8 MiB for 16 objects
 REACH = {4: 0, 8: 1}
 BACKGROUNDS = ("most_frequent", "zero")
-REMAKE = "make it again with `snakemake --forcerun tokenise_frames`, or fetch it with `dvc pull`"
 
 
 class Settings(Protocol):
@@ -208,7 +207,7 @@ def load_tokens(path: str | Path) -> Tokens:
     path = Path(path)
     data, manifest = _read(path), _read(manifest_path(path))
     if manifest != _manifest(path, data):
-        raise UserError(f"{path}: {len(data)} bytes that are not those of {manifest_path(path)}; {REMAKE}")
+        raise UserError(f"{path}: {len(data)} bytes that are not those of {manifest_path(path)}; {_remake(path)}")
     arrays = safetensors.numpy.load(data)
     text: dict[str, Any] = json.loads(arrays.pop("text").tobytes())
     ids, rules = tuple(text["task_ids"]), tuple(text["rules"])
@@ -229,7 +228,7 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); {REMAKE}") from error
+        raise UserError(f"{path}: cannot be read ({error.strerror}); {_remake(path)}") from error
 
 
 def _replace(path: Path, data: bytes) -> None:
@@ -240,3 +239,7 @@ def _replace(path: Path, data: bytes) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _remake(path: Path) -> str:
+    return f"make it again with `snakemake --force {path}`"

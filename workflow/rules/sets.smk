@@ -49,9 +49,9 @@ def set_outputs(name):
 
 
 def check_rule_names():
-    """UserError where a scenario or set has the name of a rule."""
+    """UserError where a phase, scenario or set has the name of a rule."""
     taken = {rule.name for rule in workflow.rules}
-    for section in ("scenarios", "sets"):
+    for section in ("phases", "scenarios", "sets"):
         for name in getattr(PARAMS, section):
             if name in taken:
                 raise UserError(
