@@ -186,7 +186,7 @@ def test_base_primitives() -> None:
     names = {step.primitive.name for task in tasks for step in parse_program(task.rule)}
     assert names == set(BASE)
     held = generate_shard(Settings(primitives="base"), 5, 0, 10, True)
-    assert all(is_held_out(task.rule) for task in held)
+    assert all(is_held_out(parse_program(task.rule)) for task in held)
 
 
 @pytest.mark.parametrize(

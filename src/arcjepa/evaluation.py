@@ -20,7 +20,7 @@ from arcjepa.geometry import (
 )
 from arcjepa.pool import draw_pool
 from arcjepa.probes import Samples, probe, sample_pairs
-from arcjepa.programs import kin
+from arcjepa.programs import kin, parse_program
 from arcjepa.ranking import TestSet, rank_candidates
 from arcjepa.retrieval import Retrieval, retrieve_augmented, retrieve_rearc
 from arcjepa.scores import Scores
@@ -88,7 +88,9 @@ def clusters(tokens: Tokens) -> tuple[list[str], np.ndarray]:
 
     Synthetic tasks of kindred rules are no independent draws, so they go together; a real task stands for itself.
     """
-    names = [kin(rule) if rule else task for rule, task in zip(tokens.rules, tokens.task_ids, strict=True)]
+    names = [
+        kin(parse_program(rule)) if rule else task for rule, task in zip(tokens.rules, tokens.task_ids, strict=True)
+    ]
     ids, index = np.unique(names, return_inverse=True)
     return ids.tolist(), index
 

@@ -45,7 +45,7 @@ KINDS: dict[str, tuple[Values, ...]] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Primitive:
     """One kind of rule."""
 

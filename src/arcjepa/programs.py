@@ -8,6 +8,7 @@ is held out is its *kin*: all rules that a view could make of it, and some more.
 import re
 from functools import lru_cache
 from hashlib import blake2b
+from typing import NamedTuple
 
 from arcjepa.primitives import NEW, OLD, PRIMITIVES, ROUNDS, Step, Values, step_of, width_of
 
@@ -63,17 +64,16 @@ def _parse_step(text: str) -> Step:
     return step_of(PRIMITIVES[match[1]], values)
 
 
-@lru_cache(1 << 16)
-def kin(rule: str) -> str:
+def kin(program: Program) -> str:
     """One text for a rule and all that its views show, coarser than need be: which rules are told apart.
 
     Steps in the order of their names, colours numbered as they come, directions and axes without a sense: rules that
     commute, or differ by a turn, a mirror or the names of colours, have one kin. Swaps and cycles come last, as the
     order of their own colours says nothing.
     """
-    colours: dict[int, int] = {}
-    steps = sorted(map(plain, parse_program(rule)), key=_place)
-    return "|".join(f"{_name(step)}({_values(step, colours)})" for step in steps)
+    colours: dict[str, int] = {}
+    steps = sorted(map(_outline, program), key=_place)
+    return "|".join(f"{step.name}({_numbered(step, colours)})" for step in steps)
 
 
 def bucket(kin: str) -> int:
@@ -81,9 +81,9 @@ def bucket(kin: str) -> int:
     return int.from_bytes(blake2b(kin.encode(), digest_size=8).digest(), "big") % BUCKETS
 
 
-def is_held_out(rule: str) -> bool:
+def is_held_out(program: Program) -> bool:
     """Whether a rule is kept for evaluation, with all its kin."""
-    return bucket(kin(rule)) == 0
+    return bucket(kin(program)) == 0
 
 
 def plain(step: Step) -> Step:
@@ -95,23 +95,41 @@ def plain(step: Step) -> Step:
     return step
 
 
-def _place(step: Step) -> tuple[bool, str, str]:
+class _Outline(NamedTuple):
+    """What the views leave of a step."""
+
+    round: bool
+    """Whether the order of its colours says nothing."""
+    name: str
+    fixed: tuple[str, ...]
+    """Its values, without the colours."""
+    values: tuple[str, ...]
+    """Its values, colours among them."""
+    coloured: tuple[bool, ...]
+    """Which of the values are colours."""
+
+
+def _place(step: _Outline) -> tuple[bool, str, tuple[str, ...]]:
     """Where a step stands among those of its kin: the same whatever the colours."""
-    values = [value for value, kind in _unturned(step) if kind not in (OLD, NEW)]
-    return step.primitive.name in ROUNDS, _name(step), ",".join(values)
+    return step.round, step.name, step.fixed
 
 
-def _name(step: Step) -> str:
-    return TURNED.get(step.primitive.name, step.primitive.name)
+@lru_cache(1 << 14)
+def _outline(step: Step) -> _Outline:
+    step = plain(step)
+    found = list(_unturned(step))
+    name = step.primitive.name
+    coloured = tuple(kind in (OLD, NEW) for _, kind in found)
+    fixed = tuple(value for value, kind in found if kind not in (OLD, NEW))
+    return _Outline(name in ROUNDS, TURNED.get(name, name), fixed, tuple(value for value, _ in found), coloured)
 
 
-def _values(step: Step, colours: dict[int, int]) -> str:
-    """The values of a step that no view changes; `colours` grows by those that it names."""
-    found = _unturned(step)
-    if step.primitive.name in ROUNDS:
-        return ",".join(sorted(str(colours.get(int(value), "*")) for value, _ in found))
-    named = [colours.setdefault(int(v), len(colours)) if kind in (OLD, NEW) else v for v, kind in found]
-    return ",".join(map(str, named))
+def _numbered(step: _Outline, colours: dict[str, int]) -> str:
+    """Its values, colours numbered as they come; `colours` grows by those that it names."""
+    if step.round:
+        return ",".join(sorted(str(colours.get(value, "*")) for value in step.values))
+    pairs = zip(step.values, step.coloured, strict=True)
+    return ",".join(str(colours.setdefault(v, len(colours))) if coloured else v for v, coloured in pairs)
 
 
 def _unturned(step: Step) -> list[tuple[str, str]]:

@@ -130,7 +130,7 @@ def _draw_task(dice: Dice, deck: _Deck, task_id: str) -> Task:
             continue
         pairs = _realise(dice, deck, program, noisy)
         if pairs is not None:
-            deck.shown[kin(rule_text(program))] += deck.held_out
+            deck.shown[kin(program)] += deck.held_out
             return Task(task_id, tuple(pairs[:-1]), tuple(pairs[-1:]), rule_text(program))
     raise UserError(
         f"synthetic: no rule of {steps} steps could be shown in {RULE_TRIES} tries; allowed: wider ranges of sides "
@@ -149,14 +149,14 @@ def _crowded(dice: Dice, deck: _Deck, program: Program) -> bool:
 
     Intervals resample kin, so that a hundred tasks of one say little more than ten.
     """
-    return not dice.chance(CROWD / (CROWD + deck.shown[kin(rule_text(program))]))
+    return not dice.chance(CROWD / (CROWD + deck.shown[kin(program)]))
 
 
 def _draw_rule(dice: Dice, deck: _Deck, steps: int) -> Program:
     """A program on the wanted side of the split between training and held-out rules."""
     for _ in range(DRAW_TRIES):
         program = _draw_program(dice, deck, steps)
-        if program is not None and is_held_out(rule_text(program)) == deck.held_out:
+        if program is not None and is_held_out(program) == deck.held_out:
             return program
     side = "held out" if deck.held_out else "for training"
     raise UserError(
