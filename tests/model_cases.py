@@ -16,7 +16,7 @@ from arcjepa.config import Params, from_mapping
 from arcjepa.dataset import admitted_share
 from arcjepa.frames import Frames
 from arcjepa.jepa import Relations
-from arcjepa.params import read_params
+from arcjepa.params import put, read_params
 from arcjepa.quantizer import QuantizerModule, make_quantizer
 from arcjepa.record import Averages
 from arcjepa.settings import Phase
@@ -31,18 +31,6 @@ WIDTH, CODES, ROWS = 16, 32, 400
 """Channels of objects, codes at scale tiny, and objects of a test of the quantisers."""
 
 
-def nested(changes: dict[str, Any]) -> dict[str, Any]:
-    """{"a.b": 1} as {"a": {"b": 1}}."""
-    tree: dict[str, Any] = {}
-    for key, value in changes.items():
-        *path, last = key.split(".")
-        inner = tree
-        for part in path:
-            inner = inner.setdefault(part, {})
-        inner[last] = value
-    return tree
-
-
 @cache
 def tiny_params() -> Params:
     """The committed params.yaml at scale tiny."""
@@ -52,7 +40,7 @@ def tiny_params() -> Params:
 def tiny_phase(name: str, changes: dict[str, Any] | None = None) -> Phase:
     """A phase at scale tiny, with the leaves of `changes` ("loss.teacher.decay": 0.5) put over it."""
     params = tiny_params()
-    changed = {"parent": name, **nested(changes or {})}
+    changed = {"parent": name, **put({}, changes or {})}
     return params.model_copy(update={"phases": {**params.phases, "changed": changed}}).phase_settings("changed")
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from model_cases import PARAMS, differs, nested, run_in, steps, tiny_corpus, tiny_phase, trace, weights
+from model_cases import PARAMS, differs, run_in, steps, tiny_corpus, tiny_phase, trace, weights
 
 from arcjepa.config import from_mapping, resolved
-from arcjepa.params import leaves, read_params
+from arcjepa.params import leaves, put, read_params
 from arcjepa.settings import Phase
 from arcjepa.trainer import Trainer, train
 
@@ -93,7 +93,7 @@ def settings_of(variant: str, changes: dict[str, Any] | None = None) -> Phase:
     if strength is None:
         return tiny_phase(name, changes)
     tree = {**read_params(PARAMS), "scale": "tiny", "lambda_sigreg": strength}
-    tree["phases"]["changed"] = {"parent": name, **nested(changes)}
+    tree["phases"]["changed"] = {"parent": name, **put({}, changes)}
     return from_mapping(tree).phase_settings("changed")
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arcjepa.errors import UserError
-from arcjepa.params import did_you_mean, leaves, number_hint, overlay, read_params, repeated_leaves
+from arcjepa.params import did_you_mean, leaf, leaves, number_hint, overlay, put, read_params, repeated_leaves, typed
 
 BASE = {"a": 1, "b": {"c": [1, 2], "d": {"e": "x"}}}
 trees = st.recursive(st.integers(), lambda inner: st.dictionaries(st.sampled_from("abcd"), inner, min_size=1))
@@ -31,11 +31,25 @@ def written(folder: Path, text: str | bytes) -> Path:
         ("on: x\n", ["line 1", "True", "not text"]),
         ("[a]: x\n", ["line 1", "not text"]),
         ("a: [1\nb: 2\n", ["line 2"]),
-        ("a: !!python/object/apply:os.getcwd []\n", ["line 1"]),
-        ("a: 1\n\x07", ["YAML"]),
+        ("a: !!python/object/apply:os.getcwd []\n", ["line 1, column 4", "tag !!python/object/apply:os.getcwd"]),
+        ("a: !!int x\n", ["line 1, column 4", "tag !!int"]),
+        ("a: &x [1]\nb: *x\n", ["line 2, column 4", "alias *x"]),
+        ("a: &x [*x]\n", ["line 1, column 8", "alias *x"]),
+        (f"a: {'[' * 9000}{']' * 9000}", ["line 1", "more than 16 levels deep"]),
+        ("".join(" " * n + "a:\n" for n in range(900)), ["line 16", "more than 16 levels deep"]),
+        (f"a: 1\nb: {'9' * 9000}\n", ["line 2, column 4", "99999999999999999999..."]),
+        (f"a: 0x{'f' * 9000}\n", ["line 1, column 4", "too large", "2^63"]),
+        ("a: 2020-13-45\n", ["line 1, column 4", "2020-13-45", "timestamp", "quote it"]),
+        ("<<: {a: 1}\n", ["line 1, column 1", "<<"]),
+        ("a:\n\tb: 1\n", ["line 2, column 1", "tab", "spaces"]),
+        ("a: 1\n---\nb: 2\n", ["line 2, column 1", "another document"]),
+        ("a: 'x\n", ["line 2, column 1", "quoted scalar", "end of stream"]),
+        ("a: 1\n\x07", ["line 2, column 1", "0x7", "YAML"]),
+        ("3\n", ["is 3", "mapping"]),
         ("- 1\n- 2\n", ["mapping", "list"]),
-        ("", ["mapping", "NoneType"]),
-        (b"\xff\xfea: 1", ["UTF-8"]),
+        ("", ["mapping", "empty", "git checkout"]),
+        (b"\xff\xfea: 1", ["line 1, column 1", "UTF-8"]),
+        ("a: 1\nb: ü".encode() + b"\xff", ["line 2, column 5", "UTF-8"]),
     ],
 )
 def test_a_file_that_cannot_be_meant_is_an_error_naming_file_and_line(
@@ -126,6 +140,20 @@ def test_numbers_that_yaml_reads_as_text_come_with_the_right_spelling(value: obj
         assert yaml.safe_load(hint) == float(str(value))
 
 
+def test_what_is_nested_on_a_command_line_is_read_as_in_the_file() -> None:
+    given = {"a": "3", "b": {"c": "3", "d": ["1.5", "x", "1e-4"], "e": {"f": "true", "g": "", "h": "[1"}}, "i": 2}
+    read = {"a": "3", "b": {"c": 3, "d": [1.5, "x", "1e-4"], "e": {"f": True, "g": "", "h": "[1"}}, "i": 2}
+    assert typed(given) == read
+
+
 def test_the_nearest_key_is_offered_else_all() -> None:
     assert did_you_mean("windw", ["window", "framing"]) == "; did you mean window?"
     assert did_you_mean("qqq", ["window", "framing"]) == "; allowed are framing, window"
+
+
+@given(mappings)
+def test_leaves_are_put_and_found_by_their_dotted_names(tree: dict) -> None:
+    dotted = {".".join(path): value for path, value in leaves(tree)}
+    assert {name: leaf(tree, name) for name in dotted} == dotted
+    assert dict(leaves(put({}, dotted))) == dict(leaves(tree))
+    assert leaf(tree, "a.none.such", "other") == "other"

@@ -6,19 +6,20 @@ current.
 """
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, PrivateAttr, field_validator
 
-from arcjepa.data_settings import Data, Evaluation, TokenSettings
+from arcjepa.data_settings import Data, Evaluation, TokenSettings, largest_pool
 from arcjepa.diagnosis_settings import Thresholds
 from arcjepa.errors import UserError
-from arcjepa.params import did_you_mean, leaves, number_hint, overlay, read_params, repeated_leaves
-from arcjepa.settings import NonNegative, Phase, Settings, each_once
+from arcjepa.messages import dotted, problems, validated
+from arcjepa.params import check_plain, did_you_mean, leaves, overlay, read_params, repeated_leaves
+from arcjepa.scales import NAME, at_scale, scale_parents
+from arcjepa.settings import NonNegative, Phase, Seed, Settings, each_once
 from arcjepa.success_settings import Success
 
 CONTROLS = ("untrained", "tokens", "copy")
@@ -32,14 +33,14 @@ class _Trade(Settings):
 
 
 class Params(Settings):
-    """params.yaml with the scale's overlay applied."""
+    """params.yaml at one scale."""
 
     scale: str
     phase: str
     lambda_sigreg: NonNegative
     device: Literal["auto", "cpu", "cuda"]
     """auto: the GPU where there is one; cuda: fail where there is none."""
-    seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], Field(min_length=1)]
+    seeds: Annotated[list[Seed], Field(min_length=1, max_length=1000)]
     data: Data
     tokens: TokenSettings
     base: Tree
@@ -52,6 +53,8 @@ class Params(Settings):
     evaluation: Evaluation
     diagnosis: Thresholds
     success: Success
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+    """For leaves with values by scale, which scale names the one that counts, for errors."""
 
     @field_validator("seeds")
     @classmethod
@@ -81,23 +84,49 @@ class Params(Settings):
                 hint = did_you_mean(str(name), [*known, "base"])
                 raise UserError(f"params.yaml: {where}no phase {'' if of_phase else 'or scenario '}{name!r}{hint}")
             chain.append(name)
-            name = known[name].get("parent", "")
+            if "parent" not in known[name]:
+                allowed = "base and phases" if name in self.phases else "base, phases and scenarios"
+                raise UserError(f"params.yaml: {self._where(name)}.parent: is missing; allowed are {allowed}")
+            name = known[name]["parent"]
         return chain[::-1]
 
-    def phase_settings(self, name: str, where: str = "", known: dict[str, Tree] | None = None) -> Phase:
-        """What a phase or scenario trains with, validated. Errors: UserError naming the overlay and the leaf.
+    def phase_settings(self, name: str, known: dict[str, Tree] | None = None) -> Phase:
+        """What a phase or scenario trains with, validated. Errors: UserError naming the leaf where it is written.
 
-        `where` begins the error. `known`: leaves by name that were put together before; those of `name` are added.
+        `known`: leaves by name that were put together before; those of `name` are added.
         """
-        tree = dict(self._tree(name, {} if known is None else known))
-        place = f"{where}{'scenario' if name in self.scenarios else 'phase'} {name}: "
-        trade: _Trade = _validated(_Trade, {"lambda_sigreg": tree.pop("lambda_sigreg")}, place)
+        phase = self._phase(name, {} if known is None else known)
+        assert phase is not None
+        return phase
+
+    def check_phase(self, name: str, known: dict[str, Tree]) -> None:
+        """UserError where a setting is wrong by itself, whatever the others are."""
+        self._phase(name, known, between=False)
+
+    def _phase(self, name: str, known: dict[str, Tree], between: bool = True) -> Phase | None:
+        tree = self._complete(name, known)
+        return validated(Phase, tree, lambda problem: self._place(name, known, problem), between)
+
+    def _complete(self, name: str, known: dict[str, Tree]) -> Tree:
+        """What the settings of a phase are validated from, lambda_sigreg in its place."""
+        tree = dict(self._tree(name, known))
+        strength = {"lambda_sigreg": tree.pop("lambda_sigreg")}
+        line = ["base", *self.lineage(name)]
+        giver = next((one for one in reversed(line) if "lambda_sigreg" in self._changes(one)), "")
+        validated(_Trade, strength, lambda problem: dotted(self._where(giver), problem["loc"], self._origins))
         loss = tree.get("loss")
         if isinstance(loss, Mapping) and "lambda_sigreg" in loss:
             raise UserError("params.yaml: base.loss.lambda_sigreg: unknown key; set lambda_sigreg at the top level")
         if isinstance(loss, Mapping) and loss.get("prediction") == "lejepa":
-            tree = {**tree, "loss": {**loss, "lambda_sigreg": trade.lambda_sigreg}}
-        return _validated(Phase, tree, place)
+            tree["loss"] = {**loss, **strength}
+        return tree
+
+    def _place(self, name: str, known: dict[str, Tree], problem: Any) -> str:
+        """The key of a problem, in the first ancestor that has it."""
+        told = (problem["loc"], problem["msg"])
+        line = ["base", *self.lineage(name)]
+        first = next((one for one in line if told in problems(Phase, self._complete(one, known))), name)
+        return _key(self._where(first), problem, self.scale, self._origins)
 
     def repetitions(self) -> list[str]:
         """Leaves of phases and scenarios that only repeat their parent's value."""
@@ -142,34 +171,64 @@ def load(path: Path = Path("params.yaml")) -> Params:
 
 def from_mapping(tree: Mapping[str, Any]) -> Params:
     """As `load`, from a mapping that was read already (with command line overrides merged in)."""
+    check_plain(tree)
     tree = dict(tree)
-    scales = tree.pop("scales", None)
-    if not isinstance(scales, Mapping) or not scales:
-        raise UserError("params.yaml: scales: must map the name of a scale to what it changes")
+    settings = {name for section in Settings.__subclasses__() for name in section.model_fields}
+    parents = scale_parents(tree.pop("scales", None), settings)
     scale = tree.get("scale")
-    if not isinstance(scale, str) or scale not in scales:
-        raise UserError(f"params.yaml: scale: {scale!r} is not allowed{did_you_mean(str(scale), list(scales))}")
-    chosen = _at_scale(tree, scales, scale, "")
-    for other in scales:
-        if other != scale:
-            _at_scale(tree, scales, other, f"scale {other}: ")
-    return chosen
-
-
-def _at_scale(tree: Mapping[str, Any], scales: Mapping[str, Any], scale: str, where: str) -> Params:
-    changes = {} if scales[scale] is None else scales[scale]
-    if not isinstance(changes, Mapping):
-        raise UserError(f"params.yaml: scales.{scale}: is {changes!r}, must be a mapping of settings")
-    params: Params = _validated(Params, overlay(tree, changes, f"scales.{scale}"), where)
+    if not isinstance(scale, str) or scale not in parents:
+        raise UserError(f"params.yaml: scale: {scale!r:.80} is not allowed{did_you_mean(str(scale), parents)}")
+    params = _params(tree, parents, scale)
+    assert params is not None
     if params.phase not in params.phases:
         hint = did_you_mean(params.phase, params.names)
         raise UserError(f"params.yaml: phase: {params.phase!r} is not allowed{hint}")
-    check_names(params, scales)
+    check_names(params, parents)
     known: dict[str, Tree] = {}
-    # Scenarios at the chosen scale alone: all of them at all scales would hold up every start, for little.
-    for name in params.names if where else params.overlays:
-        params.phase_settings(name, where, known)
+    for name in params.overlays:
+        params.phase_settings(name, known)
+    _check_pool(params)
+    for other in parents:
+        if other != scale:
+            _check_scale(tree, parents, other)
     return params
+
+
+def _params(tree: Tree, parents: Mapping[str, str], scale: str, between: bool = True) -> Params | None:
+    values, origins = at_scale(tree, parents, scale)
+    params = validated(Params, values, lambda problem: _key("", problem, scale, origins), between)
+    if params:
+        params._origins = origins
+    return params
+
+
+def _key(section: str, problem: Any, scale: str, origins: Mapping[str, str]) -> str:
+    """Of a problem; with the scale where several settings make it."""
+    several = problem["type"] == "value_error" and isinstance(problem["input"], Mapping)
+    return dotted(section, problem["loc"], origins) + (f" at scale {scale}" if several else "")
+
+
+def _check_scale(tree: Tree, parents: Mapping[str, str], scale: str) -> None:
+    """UserError where a value for a scale that was not chosen is wrong by itself.
+
+    How values fit together is asked where the scale is chosen, so that one value for all scales may be tried at one.
+    Scenarios are left out: all of them at all scales would hold up every start, for little.
+    """
+    if params := _params(tree, parents, scale, between=False):
+        known: dict[str, Tree] = {}
+        for name in params.names:
+            params.check_phase(name, known)
+
+
+def _check_pool(params: Params) -> None:
+    """UserError where there cannot be as many held-out targets as the pool is to have."""
+    asked, most = params.evaluation.pool, largest_pool(params.data, params.evaluation)
+    if asked > most:
+        where = dotted("", ("evaluation", "pool"), params._origins)
+        raise UserError(
+            f"params.yaml: {where}: is {asked}, but there are at most {most} held-out targets to rank against; "
+            f"lower it, or raise {dotted('', ('data', 'synthetic', 'held_out'), params._origins)}"
+        )
 
 
 def check_names(params: Params, taken: Iterable[str]) -> None:
@@ -180,7 +239,7 @@ def check_names(params: Params, taken: Iterable[str]) -> None:
     owners = dict.fromkeys(taken, "taken") | dict.fromkeys(CONTROLS, "a control") | {"base": "taken", "all": "taken"}
     for section, names in (("phases", params.phases), ("scenarios", params.scenarios), ("sets", params.sets)):
         for name in names:
-            if not re.fullmatch("[a-z][a-z0-9_]*", name):
+            if not NAME.fullmatch(name):
                 raise UserError(f"params.yaml: {section}.{name}: a name has a-z, 0-9 and _, and begins with a letter")
             if name in owners:
                 raise UserError(f"params.yaml: {section}.{name}: is {owners[name]} already; choose another name")
@@ -220,29 +279,3 @@ def hyperparameters(phase: Phase) -> list[str]:
     """The numeric or categorical leaves of loss, quantizer, optimizer and stopping whose mechanism is on."""
     tree = {name: resolved(getattr(phase, name)) for name in ("loss", "quantizer", "optimizer", "stopping")}
     return [".".join(path) for path, value in leaves(tree) if not isinstance(value, bool)]
-
-
-def _validated(model: type[Settings], tree: Mapping[str, Any], prefix: str = "") -> Any:
-    try:
-        return model.model_validate(dict(tree))
-    except ValidationError as error:
-        raise UserError("params.yaml: " + prefix + "; ".join(_sentence(e, model) for e in error.errors()[:5])) from None
-
-
-def _sentence(error: Any, model: type[Settings]) -> str:
-    key = ".".join(str(part) for part in error["loc"]) or "value"
-    value = error.get("input")
-    if error["type"] == "missing":
-        return f"{key}: is missing"
-    if error["type"] == "extra_forbidden":
-        return f"{key}: unknown key{did_you_mean(str(error['loc'][-1]), list(_fields_at(model, error['loc'][:-1])))}"
-    message = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    shown = "" if isinstance(value, dict) else f"is {value!r}, "
-    return f"{key}: {shown}{message}{number_hint(value)}"
-
-
-def _fields_at(model: Any, location: tuple[Any, ...]) -> list[str]:
-    for part in location:
-        field = model.model_fields.get(part) if hasattr(model, "model_fields") else None
-        model = field.annotation if field else None
-    return list(model.model_fields) if hasattr(model, "model_fields") else []

@@ -1,16 +1,43 @@
 """What data is made, how it is tokenised and how encoders are measured."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
-from arcjepa.settings import Count, Settings, Share, each_once
+from arcjepa.params import did_you_mean
+from arcjepa.settings import Count, Number, Seed, Settings, Share, each_once
+from arcjepa.shares import SELECTION_SHARES, selects
+
+STYLES = (
+    "objects", "copies", "boxes", "dots", "lines", "bars", "stripes", "panels", "nested", "symmetric", "tiling",
+    "masked_mirror", "masked_tiling", "halves", "blocks", "specks", "walks", "seeds",
+)  # fmt: skip
+"""Names of arcjepa.grids.STYLES, which takes too long to import wherever settings are read."""
+REAL_PAIRS = 2637
+"""Pairs of the ARC tasks that train or validate."""
+MAX_VALIDATION_SHARE = 0.5
+"""Of the pool, as in arcjepa.pool."""
+
+
+def _known_styles(value: Any) -> Any:
+    """Errors: PydanticCustomError, one for both forms that the value may have."""
+    if value == "all":
+        return value
+    if not isinstance(value, list) or not value:
+        raise PydanticCustomError("styles", f"Input should be all, or a list of {', '.join(STYLES)}")
+    for number, style in enumerate(value):
+        if style not in STYLES:
+            raise PydanticCustomError("styles", f"{style!r:.40} is no style{did_you_mean(str(style), list(STYLES))}")
+        if style in value[:number]:
+            raise PydanticCustomError("styles", f"{style!r} is given twice")
+    return value
 
 
 class Synthetic(Settings):
-    tasks: Count
+    tasks: Annotated[int, Field(ge=1, le=10_000_000)]
     """Training tasks to generate, one rule each."""
-    held_out: Count
+    held_out: Annotated[int, Field(ge=20, le=100_000)]
     """Tasks of held-out rules, for the yardstick."""
     shards: Annotated[int, Field(ge=1, le=999)]
     """Files that the training tasks are generated into, each by a job of its own."""
@@ -30,8 +57,8 @@ class Synthetic(Settings):
     """Most colours of a task's palette, background included."""
     noise_share: Share
     """Share of tasks on unstructured noise."""
-    styles: Literal["all"] | list[str]
-    """Ways of drawing input grids: all, or names of arcjepa.grids.STYLES."""
+    styles: Annotated[Literal["all"] | list[str], BeforeValidator(_known_styles)]
+    """Ways of drawing input grids: all, or some of STYLES."""
     primitives: Literal["all", "base"]
     """All primitives, or the ten of the analysed run."""
 
@@ -40,11 +67,13 @@ class Synthetic(Settings):
         for low, high in (("min_side", "max_side"), ("min_colours", "max_colours")):
             if getattr(self, low) > getattr(self, high):
                 raise ValueError(f"{low} = {getattr(self, low)} must not exceed {high} = {getattr(self, high)}")
+        if self.shards > self.tasks:
+            raise ValueError(f"shards = {self.shards} must not exceed tasks = {self.tasks}")
         return self
 
 
 class Data(Settings):
-    validation_share: Annotated[float, Field(ge=0.02, le=0.9)]
+    validation_share: Annotated[Number, Field(ge=0.02, le=0.9)]
     """Share of the pool's tasks that only validate; drawn by a hash of the task's id."""
     user_training: list[str]
     """Folders under data/raw/user whose tasks also train, less those that overlap with evaluation tasks."""
@@ -68,13 +97,24 @@ class TokenSettings(Settings):
 
 
 class Evaluation(Settings):
-    pool: Annotated[int, Field(ge=16)]
+    pool: Annotated[int, Field(ge=16, le=1_000_000)]
     """Held-out target frames that a prediction is ranked against; chance is ln(pool) nats."""
     max_tasks: Count
     """Tasks of a test set that are ranked, the first ones by id."""
-    readout_sequences: Annotated[int, Field(ge=64)]
+    readout_sequences: Annotated[int, Field(ge=64, le=10_000_000)]
     """Training sequences that the ridge read-out is fitted on."""
-    bootstrap: Annotated[int, Field(ge=10)]
+    bootstrap: Annotated[int, Field(ge=10, le=1_000_000)]
     """Resamples for an interval."""
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
     """Draws pool, candidates and resamples; not the training seed."""
+
+
+def largest_pool(data: Data, evaluation: Evaluation) -> int:
+    """How many targets there are at most for a pool; fewer where grids repeat.
+
+    They are outputs of held-out tasks that nothing is chosen on, and of such validation tasks up to their share.
+    """
+    ids = (f"held-s00000-{number:06d}" for number in range(data.synthetic.held_out))
+    synthetic = data.synthetic.pairs * sum(not selects(task, "heldout") for task in ids)
+    real = REAL_PAIRS * data.validation_share * (1 - SELECTION_SHARES["validation"])
+    return synthetic + min(int(real), int(MAX_VALIDATION_SHARE * evaluation.pool))

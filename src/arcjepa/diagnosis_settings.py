@@ -4,9 +4,9 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from arcjepa.settings import NonNegative, Positive, Settings, Share
+from arcjepa.settings import NonNegative, Number, Positive, Settings, Share
 
-Factor = Annotated[float, Field(gt=1)]
+Factor = Annotated[Number, Field(gt=1)]
 
 
 class Thresholds(Settings):
@@ -21,8 +21,8 @@ class Thresholds(Settings):
     loss_rise: Factor
     """Rising training loss: final total over its smallest."""
     plateau: Share
-    """Plateau: how far the final validation loss may be above the best one, as a share of it; half as much again where
-    too few epochs are recorded to tell how noisy it is."""
+    """Plateau: how far the final validation loss may be above the best one, as a share of it; half as much again, and
+    more than its scatter explains, where too few epochs are recorded to tell how noisy it is."""
     memorisation: Factor
     """Memorisation: validation error over training error once validation improves no more; twice that while it does."""
     view_gap: Factor

@@ -5,20 +5,54 @@ import difflib
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
 
 from arcjepa.errors import UserError
 
 Path_ = tuple[str, ...]
+DEEPEST = 16
+"""Levels of nesting; params.yaml needs 6."""
+LARGEST = 2**63
+"""Size of whole numbers."""
+_PLAIN = {f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq", "str", "int", "float", "bool", "null")}
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader that refuses a key given twice in one mapping.
+    """SafeLoader of plain values alone: no tags, no aliases, no dates, nothing deep, no key twice in a mapping.
 
     Not libyaml's, which is 8 ms faster: it takes tabs that Snakemake, reading the same file after us, refuses.
     """
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """The next node, with all that is in it. Errors: MarkedYAMLError for what is not plain."""
+        event = self.peek_event()
+        if isinstance(event, yaml.AliasEvent):
+            _refuse(f"alias *{event.anchor} is not allowed; write the value out", event)
+        if (tag := getattr(event, "tag", None)) is not None:
+            _refuse(f"tag {tag.replace('tag:yaml.org,2002:', '!!')} is not allowed; write the value without it", event)
+        self.depth += 1
+        if self.depth > DEEPEST:
+            _refuse(f"is nested more than {DEEPEST} levels deep", event)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        if node is not None and node.tag not in _PLAIN:
+            kind = node.tag.rpartition(":")[2]
+            _refuse(f"{node.value} is read as a {kind}; allowed are text, numbers, true and false: quote it", node)
+        return node
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """The value of a node. Errors: MarkedYAMLError for a number that is too large, or is none."""
+        try:
+            value = super().construct_object(node, deep)
+        except ValueError:
+            _refuse(f"{node.value:.20}... is no number that can be read", node)
+        if isinstance(value, int) and abs(value) > LARGEST:
+            _refuse(f"{node.value:.20}... is too large; allowed are whole numbers up to 2^63", node)
+        return value
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """The mapping of a node. Errors: MarkedYAMLError for a key that is no text or is given twice."""
@@ -26,33 +60,91 @@ class _StrictLoader(yaml.SafeLoader):
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
-                raise yaml.MarkedYAMLError(problem=f"key {key!r} is not text", problem_mark=key_node.start_mark)
+                _refuse(f"key {key!r:.80} is not text", key_node)
             if key in seen:
-                raise yaml.MarkedYAMLError(problem=f"key {key!r} is given twice", problem_mark=key_node.start_mark)
+                _refuse(f"key {key!r} is given twice", key_node)
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+
+def _refuse(problem: str, at: Any) -> NoReturn:
+    """`at`: an event or a node."""
+    raise yaml.MarkedYAMLError(problem=problem, problem_mark=at.start_mark)
 
 
 def read_params(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file.
 
-    Errors: UserError naming file, line and key for a file that is missing, is not YAML, is not a mapping or
-    gives a key twice.
+    Errors: UserError naming file, line and column for a file that is missing, is not YAML, is not a mapping, gives a
+    key twice or holds anything but plain values.
     """
+    restore = f"restore it with: git checkout {path.name}"
     try:
-        content = _StrictLoader(path.read_text(encoding="utf-8")).get_single_data()
+        data = path.read_bytes()
     except OSError as error:
-        raise UserError(f"{path}: {error.strerror}; restore it with: git checkout {path.name}") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: is not UTF-8 text") from None
+        raise UserError(f"{path}: {error.strerror}; {restore}") from None
+    try:
+        text = data.decode()
+        content = _StrictLoader(text).get_single_data()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: {_position(data[: error.start])}: is not UTF-8 text; {restore}") from None
+    except yaml.reader.ReaderError as error:
+        where = _position(text[: error.position].encode())
+        raise UserError(f"{path}: {where}: character {error.character:#x} is not allowed in YAML") from None
     except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else "?"
-        raise UserError(f"{path}: line {line}: {error.problem}") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: is not YAML: {str(error).splitlines()[0]}") from None
+        raise UserError(f"{path}: {_sentence(error)}") from None
+    if content is None:
+        raise UserError(f"{path}: is empty, must be a mapping of keys to values; {restore}")
     if not isinstance(content, dict):
-        raise UserError(f"{path}: must be a mapping of keys to values, is {type(content).__name__}")
+        kind = "a list" if isinstance(content, list) else f"{content!r:.80}"
+        raise UserError(f"{path}: is {kind}, must be a mapping of keys to values; {restore}")
     return content
+
+
+def _position(before: bytes) -> str:
+    """Of what comes after these bytes, both counted from 1."""
+    lines = before.decode().split("\n")
+    return f"line {len(lines)}, column {len(lines[-1]) + 1}"
+
+
+def _sentence(error: yaml.MarkedYAMLError) -> str:
+    mark = error.problem_mark or error.context_mark
+    where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+    problem = " ".join(", ".join(filter(None, (error.context, error.problem))).split())
+    return where + ("a tab cannot indent; use spaces" if r"'\t'" in problem else problem)
+
+
+def typed(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """What `snakemake --config` gives, whose nested values all are text, with those as YAML reads them."""
+    return {key: value if isinstance(value, str) else _typed(value) for key, value in tree.items()}
+
+
+def _typed(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _typed(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_typed(inner) for inner in value]
+    if not isinstance(value, str):
+        return value
+    try:
+        read = _StrictLoader(value).get_single_data()
+    except yaml.YAMLError:
+        return value
+    return value if isinstance(read, list | dict) or not value else read
+
+
+def check_plain(tree: Any, path: str = "") -> None:
+    """UserError for what YAML on a command line can give and no setting is: a key that is no text, a huge number."""
+    if isinstance(tree, Mapping):
+        for key, value in tree.items():
+            if not isinstance(key, str) or not key.isprintable():
+                raise UserError(f"params.yaml: {path or 'top level'}: key {key!a:.80} is not text")
+            check_plain(value, f"{path}.{key}" if path else key)
+    elif isinstance(tree, list):
+        for value in tree:
+            check_plain(value, path)
+    elif isinstance(tree, int) and abs(tree) > LARGEST:
+        raise UserError(f"params.yaml: {path}: is too large; allowed are whole numbers up to 2^63")
 
 
 def leaves(tree: Mapping[str, Any], prefix: Path_ = ()) -> Iterator[tuple[Path_, Any]]:
@@ -62,6 +154,27 @@ def leaves(tree: Mapping[str, Any], prefix: Path_ = ()) -> Iterator[tuple[Path_,
             yield from leaves(value, (*prefix, key))
         else:
             yield (*prefix, key), value
+
+
+def leaf(tree: Mapping[str, Any], name: str, default: Any = None) -> Any:
+    """What stands at a dotted name ("loss.teacher.enabled"), `default` where nothing does."""
+    inner: Any = tree
+    for key in name.split("."):
+        if not isinstance(inner, Mapping) or key not in inner:
+            return default
+        inner = inner[key]
+    return inner
+
+
+def put(tree: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`tree` itself, with these values at their dotted names; branches that it lacks are made."""
+    for name, value in changes.items():
+        *path, last = name.split(".")
+        inner = tree
+        for key in path:
+            inner = inner.setdefault(key, {})
+        inner[last] = value
+    return tree
 
 
 def overlay(base: Mapping[str, Any], changes: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -1,13 +1,28 @@
 """What a phase trains with: every setting documented beneath its field, with what is allowed."""
 
+import math
 from typing import Annotated, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
+SMALLEST, LARGEST = 1e-12, 1e9
+"""Size of a number that is not 0: beyond these, 32-bit arithmetic gives 0 or infinity sooner or later."""
+
+
+def _sized(value: float) -> float:
+    if value and not SMALLEST <= abs(value) <= LARGEST:
+        raise PydanticCustomError("size", "Input should be 0, or from 1e-12 to 1e9 in size")
+    return value
+
+
+Number = Annotated[float, AfterValidator(_sized)]
+Share = Annotated[Number, Field(ge=0, le=1)]
+Positive = Annotated[Number, Field(gt=0)]
+NonNegative = Annotated[Number, Field(ge=0)]
+Count = Annotated[int, Field(ge=1, le=10**9)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+MOST_CODES = 65536
 PRIMARY_SIGREG = 12.8
 """lambda * N of the prediction loss at lambda_sigreg = 1: published recipes that work lie between 5 and 26."""
 
@@ -34,7 +49,7 @@ def each_once(values: list[T]) -> list[T]:
 class Curriculum(Settings):
     enabled: bool
     """Admit easy tasks first."""
-    epochs: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1, max_length=5)]
+    epochs: Annotated[list[Count], Field(min_length=1, max_length=5)]
     """Epochs at which the next band of difficulty is admitted; ascending."""
 
     @model_validator(mode="after")
@@ -68,7 +83,7 @@ class Model(Settings):
     """Blocks of the predictor."""
     frame_attention: bool
     """The predictor attends over the context frames before it reads them side by side."""
-    dropout: Annotated[float, Field(ge=0, lt=1)]
+    dropout: Annotated[Number, Field(ge=0, lt=1)]
     """Dropout in the predictor."""
 
     @model_validator(mode="after")
@@ -98,16 +113,16 @@ class Commitment(Settings):
 class Quantizer(Settings):
     kind: Literal["none", "vq", "gumbel", "fsq"]
     """Quantiser over object tokens: none, EMA codebook, Gumbel-softmax codes, finite scalar levels."""
-    codes: Annotated[int, Field(ge=2, le=65536)]
+    codes: Annotated[int, Field(ge=2, le=MOST_CODES)]
     """Size of the codebook."""
-    decay: Annotated[float, Field(gt=0, lt=1)]
+    decay: Annotated[Number, Field(gt=0, lt=1)]
     """EMA decay of the codebook."""
     commitment: Commitment
     refresh: Refresh
     temperature: Positive
     """Softmax temperature at the start; annealed to a tenth of it over training."""
     levels: Annotated[list[Annotated[int, Field(ge=3, le=64)]], Field(min_length=1, max_length=8)]
-    """Levels per scalar."""
+    """Levels per scalar; their product is the number of codes."""
     read_by: ClassVar = {
         "kind": {
             "none": {"codes", "decay", "commitment", "refresh", "temperature", "levels"},
@@ -116,6 +131,12 @@ class Quantizer(Settings):
             "fsq": {"codes", "decay", "commitment", "refresh", "temperature"},
         }
     }
+
+    @model_validator(mode="after")
+    def _countable(self) -> "Quantizer":
+        if (codes := math.prod(self.levels)) > MOST_CODES:
+            raise ValueError(f"levels = {self.levels} make {codes} codes; allowed are at most {MOST_CODES}")
+        return self
 
 
 class InfoNCE(Settings):
@@ -141,7 +162,7 @@ class InfoNCE(Settings):
 class Teacher(Settings):
     enabled: bool
     """Targets come from an exponential moving average of the encoder, without gradient."""
-    decay: Annotated[float, Field(ge=0, lt=1)]
+    decay: Annotated[Number, Field(ge=0, lt=1)]
     """EMA decay per step."""
 
 
@@ -208,7 +229,7 @@ class Loss(Settings):
 
 
 class Optimizer(Settings):
-    lr: Annotated[float, Field(gt=0, le=1)]
+    lr: Annotated[Number, Field(gt=0, le=1)]
     """Peak learning rate of AdamW; 5 % linear warm-up, then cosine to a thousandth."""
     weight_decay: NonNegative
     """Decoupled weight decay, none on norms and biases."""
@@ -229,11 +250,11 @@ class Stopping(Settings):
 class Training(Settings):
     """The budget of a scale: the same for all phases that are compared."""
 
-    epochs: Count
+    epochs: Annotated[int, Field(ge=1, le=100_000)]
     """Passes of `sequences` each."""
     sequences: Count
     """Sequences per epoch."""
-    batch_size: Annotated[int, Field(ge=4)]
+    batch_size: Annotated[int, Field(ge=4, le=65536)]
     """Sequences per step."""
     tensorboard: bool = Field(default=False, exclude=True)
     """Show the record in TensorBoard too, from logs/SCALE/tensorboard; trainings that are finished stay as they are."""
@@ -257,3 +278,12 @@ class Phase(Settings):
     optimizer: Optimizer
     stopping: Stopping
     training: Training
+
+    @model_validator(mode="after")
+    def _admits_all(self) -> "Phase":
+        curriculum, epochs = self.sequence.curriculum, self.training.epochs
+        if curriculum.enabled and curriculum.epochs[-1] > epochs:
+            raise ValueError(
+                f"sequence.curriculum.epochs = {curriculum.epochs} must not go beyond training.epochs = {epochs}"
+            )
+        return self

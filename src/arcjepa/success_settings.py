@@ -25,4 +25,5 @@ class Success(Settings):
     heuristics: Count
     """Alignment: most heuristics that are still half heuristic-free; none is 1."""
     core_lines: Positive
-    """Alignment: most lines of a minimal training core; half, up to the number that the analysis calls low."""
+    """Alignment: most lines of code of a minimal training core. The limit is ours: the analysis says only what it calls
+    low, up to which a core is half minimal."""

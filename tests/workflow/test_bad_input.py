@@ -1,9 +1,12 @@
 """One clear line within seconds, and no job started."""
 
+import os
 import time
 
 import pytest
-from conftest import Project
+from conftest import NOTHING, ONE_TASK, Project
+
+from arcjepa.frames import load_frames
 
 SECONDS = 20  # two on an idle machine; tests share theirs
 
@@ -30,6 +33,12 @@ def complain(project: Project, *command: str) -> str:
         ("phase=phase9", ["phase", "'phase9'", "did you mean phase"]),
         ("device=gpu", ["device", "'gpu'", "'auto', 'cpu' or 'cuda'"]),
         ("seeds=[]", ["seeds", "at least 1"]),
+        ("base={training: {epoch: 3}}", ["base.training.epoch: unknown key", "did you mean epochs"]),
+        ("base={training: {epochs: {tiny: 0}}}", ["base.training.epochs.tiny: is 0", "greater than or equal to 1"]),
+        ("scales={tiny: {base: {training: {epochs: 3}}}}", ["scales.tiny.base", "base.training.epochs.tiny"]),
+        ("data={synthetic: {styles: [boxs]}}", ["data.synthetic.styles", "'boxs' is no style", "did you mean boxes"]),
+        ("evaluation={pool: 9000}", ["evaluation.pool: is 9000", "at most"]),
+        ("base={quantizer: {levels: [64, 64, 64]}}", ["base.quantizer", "262144 codes", "65536"]),
     ],
 )
 def test_command_line(finished: Project, setting: str, parts: list[str]) -> None:
@@ -47,6 +56,11 @@ def test_command_line(finished: Project, setting: str, parts: list[str]) -> None
         ("lambda_sigreg: 1.0", "lambda_sigreg: true", ["lambda_sigreg", "True"]),
         ("user_training: []", "user_training:\n  - nobody", ["user_training", "'nobody'", "data/raw/user"]),
         ("device: auto", "device: [", ["line"]),
+        ("device: auto", "device: !!python/name:os.getcwd", ["line", "column", "!!python/name:os.getcwd"]),
+        ("device: auto", "device: &a [*a]", ["line", "column", "alias *a"]),
+        ("device: auto", f"device: {'[' * 2000}{']' * 2000}", ["line", "column", "levels deep"]),
+        ("device: auto", f"device: {'9' * 5000}", ["line", "column", "99999"]),
+        ("device: auto", "device:\n\tauto: 1", ["line", "column 1", "tab"]),
     ],
 )
 def test_file(project: Project, old: str, new: str, parts: list[str]) -> None:
@@ -62,10 +76,41 @@ def test_typo_through_dvc(project: Project) -> None:
     assert "did you mean lambda_sigreg" in line
 
 
-def test_missing_gpu(project: Project) -> None:
-    project.edit("params.yaml", "lambda_sigreg: 1.0", "lambda_sigreg: 2.0")
-    line = complain(project, "env", "CUDA_VISIBLE_DEVICES=", "snakemake", "--config", "device=cuda")
-    assert all(part in line for part in ("device", "cuda", "auto, cpu")), line
+@pytest.mark.parametrize("options", [["-n"], []], ids=["dry", "real"])
+def test_missing_gpu(finished: Project, options: list[str]) -> None:
+    line = complain(finished, "env", "CUDA_VISIBLE_DEVICES=", "snakemake", *options, "--config", "device=cuda")
+    assert all(part in line for part in ("params.yaml: device", "cuda", "auto, cpu")), line
+
+
+def test_unknown_target(finished: Project) -> None:
+    assert "no target 'phase22'; did you mean phase2?" in complain(finished, "snakemake", "phase22")
+    assert "no target 'lambdasweep'; did you mean lambda_sweep?" in complain(finished, "snakemake", "-n", "lambdasweep")
+
+
+def test_odd_files_of_the_users_are_a_line_each_and_hold_up_no_good_one(project: Project) -> None:
+    folder = project.path / "data/raw/user/mine"
+    folder.mkdir()
+    (folder / "dangling.json").symlink_to("nowhere")
+    (folder / "loop").symlink_to(".")
+    (folder / "more.jsonl").touch()
+    (project.path / "data/raw/user/tasks.zip").touch()
+    names = [b"good.json", b"{x}.json", b"a b.json", b"-.json", b"\xff.json", b"a\nb.json", b"n" * 250 + b".json"]
+    for name in names:
+        (folder / os.fsdecode(name)).write_text(ONE_TASK)
+    targets = [f"data/frames/tiny/{name}" for name in ("mine.npz", "splits.json")]
+    output = project.run("snakemake", *targets)
+    assert "Traceback" not in output
+    assert "mine: 4 problems beside 4 good tasks" in output
+    for part in (
+        "dangling.json: is no file",
+        "1 file not read, as only .json is: tasks.zip",
+        "only .json is: more.jsonl",
+    ):
+        assert output.count(part) == 1
+    assert load_frames(project.path / targets[0]).task_ids == ("-", "a b", "good", "{x}")
+    assert NOTHING in project.run("snakemake", "-n", *targets)
+    (folder / "{x}.json").write_text(ONE_TASK + " ")
+    assert project.plan(*targets) == {"read_user_tasks": 1, "report_user_tasks": 1}
 
 
 @pytest.mark.parametrize(

@@ -7,17 +7,20 @@ import sys
 gc.freeze()
 sys.path.insert(0, os.path.join(workflow.basedir, "src"))
 
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager
 from hashlib import sha256
-from io import StringIO
 from pathlib import Path
+
+from snakemake.utils import update_config
 
 from arcjepa import config as settings
 from arcjepa.core import core_files
 from arcjepa.errors import UserError
-from arcjepa.params import did_you_mean, read_params
+from arcjepa.gpu import check_gpu
+from arcjepa.params import did_you_mean, read_params, typed
 from arcjepa.provenance import code_files, digest, files_below
-from arcjepa.splits import load_users, user_paths
+from arcjepa.users import content_digest, load_users, set_files
+from arcjepa.users import user_files, user_paths, watchable
 
 ROOT = Path(workflow.basedir)
 SCRIPTS = ROOT / "workflow" / "scripts"
@@ -43,9 +46,13 @@ with one_line_errors():
 configfile: "params.yaml"
 
 
+USER = "data/raw/user"
+
 with one_line_errors():
+    # All that is nested in --config is text to Snakemake.
+    update_config(config, typed(workflow.config_settings.config))
     PARAMS = settings.from_mapping(config)
-    USER_SETS = user_paths("data/raw/user")
+    USER_SETS = user_paths(USER)
     for name in set(PARAMS.data.user_training) - set(USER_SETS):
         raise UserError(
             f"params.yaml: data.user_training: {name!r} is not in data/raw/user{did_you_mean(name, USER_SETS)}"
@@ -81,6 +88,7 @@ MEASURES = [
     "retrieval_rearc",
     "retrieval_augmented",
     "query_only_nce",
+    "selection_nce",
     "effective_rank_context",
     "effective_rank_target",
     "code_usage",
@@ -88,14 +96,6 @@ MEASURES = [
 ]
 # A Slurm job asks for a GPU unless told not to use one; local runs don't count GPUs.
 GPU = 0 if PARAMS.device == "cpu" else 1
-
-
-onerror:
-    # Snakemake removes the outputs of the job that failed; what is made from them stays, and looks current.
-    print(
-        "warning: a job failed; outputs of the rules that `snakemake -n` lists are missing or of an earlier run",
-        file=sys.stderr,
-    )
 
 
 wildcard_constraints:
@@ -109,6 +109,7 @@ wildcard_constraints:
     split="|".join(FRAME_SETS),
     part="heldout|" + "|".join(SHARDS),
     testset="|".join(TEST_SETS),
+    userset="|".join(USER_TEST_SETS) or "(?!)",
 
 
 def code(name):
@@ -141,21 +142,36 @@ def phase_text(wildcards):
     return text(PARAMS.phase_settings(wildcards.phase))
 
 
-# Stamped on every figure. Which phase is the headline, on which device it trained, and scenarios change no figure.
-STAMPED = PARAMS.model_copy(
-    update={"phase": "", "device": "auto", "scenarios": {}, "sets": {}}
+def stamp_of(*texts):
+    """Of settings: 12 digits that figures show."""
+    return sha256("\n".join(texts).encode()).hexdigest()[:12]
+
+
+# Stamped on figures: of each kind, all that it depends on and nothing else, as a new stamp draws every one anew.
+STAMPS = {"tokens": stamp_of(text(PARAMS.tokens))}
+STAMPS["runs"] = stamp_of(
+    STAMPS["tokens"], text(PARAMS.data), settings.canonical(PARAMS.seeds), all_phases()
 )
-PARAMS_HASH = sha256(text(STAMPED).encode()).hexdigest()[:12]
+STAMPS["scores"] = stamp_of(STAMPS["runs"], text(PARAMS.evaluation))
+STAMPS["judgements"] = stamp_of(
+    STAMPS["scores"], text(PARAMS.diagnosis), text(PARAMS.success)
+)
 
 
-def user_files(wildcards=None):
-    """Every file of the user's."""
-    return [str(file) for path in USER_SETS.values() for file in files_below(path)]
+def user_set_files(wildcards):
+    """The files of one set of the user's."""
+    return set_files(USER_SETS[wildcards.userset])
 
 
 def training_user_files(wildcards=None):
-    """The same, where any of them trains: what overlaps with a test set is then kept out of training."""
-    return user_files() if PARAMS.data.user_training else []
+    """Those of all sets, where any trains: what overlaps with a test set is then kept out of training."""
+    paths = USER_SETS.values() if PARAMS.data.user_training else []
+    return [file for path in paths for file in set_files(path)]
+
+
+def watched(files):
+    """As input: those of these files that Snakemake can watch; their digest, a param, sees the others too."""
+    return lambda wildcards: watchable(files(wildcards))
 
 
 def tokens_of(names):
@@ -185,6 +201,7 @@ def control_files(name):
 def phase_outputs(phases):
     """Every file of these phases: a target that left one out would call a failed training up to date."""
     outputs = [
+        *rules.report_user_tasks.output,
         *rules.train_encoder.output,
         *rules.diagnose_run.output,
         *rules.evaluate_encoder.output,
@@ -194,15 +211,20 @@ def phase_outputs(phases):
 
 def check_user_files():
     """UserError where a set has nothing good in it. What is bad beside good is told by the job that reads it."""
-    with redirect_stderr(StringIO()):
-        load_users("data/raw/user")
+    load_users(USER)
 
 
-def check_gpu():
-    """UserError where there is none. Imports torch, which takes seconds: only for those who demand one."""
-    from arcjepa.trainer import resolve_device
+def demanded_gpu(wildcards):
+    """As input: nothing. Refuses, before anything runs, where a GPU is demanded and this machine has none.
 
-    resolve_device("cuda")
+    On a cluster each job finds out on its own node.
+    """
+    # A dry run is always local, but has a number of nodes where the run itself would be on a cluster.
+    here = workflow.local_exec and workflow.resource_settings.nodes is None
+    if PARAMS.device == "cuda" and workflow.is_main_process and here:
+        with one_line_errors():
+            check_gpu()
+    return []
 
 
 def control_outputs():

@@ -8,8 +8,8 @@ def set_text(wildcards):
 
 
 def set_stamp(wildcards):
-    """Stamped on the figure of a set in place of PARAMS_HASH: its scenarios do change it."""
-    return sha256((PARAMS_HASH + set_text(wildcards)).encode()).hexdigest()[:12]
+    """Stamped on the figure of a set: its scenarios change it too."""
+    return stamp_of(STAMPS["scores"], set_text(wildcards))
 
 
 def set_runs(file):
@@ -46,6 +46,14 @@ def set_outputs(name):
         return phase_outputs(PARAMS.sets[name]) + tables + set_tables(name)
 
     return outputs
+
+
+def no_such_target(wildcards):
+    """As input of any file without a folder, which no rule makes: a target with a typo is told what there is."""
+    known = ["all", *PARAMS.names, *PARAMS.sets]
+    raise SystemExit(
+        f"error: no target {wildcards.target!r}{did_you_mean(wildcards.target, known)}"
+    )
 
 
 def check_rule_names():
