@@ -102,7 +102,12 @@ def test_damaged_files_are_named(tmp_path):
     (folder / "run.json").write_text("{")
     with pytest.raises(UserError, match=r"run\.json"):
         load_runs("p", [folder])
-    (folder / "scores.csv").write_text("measure,set\n")
     (folder / "run.json").unlink()
-    with pytest.raises(UserError, match=r"scores\.csv: no column"):
+    scores = (folder / "scores.csv").read_bytes()
+    (folder / "scores.csv").write_bytes(scores[: scores.index(b"\n", len(scores) // 2) + 1])
+    with pytest.raises(UserError, match=r"scores\.csv: .* not those that evaluation\.json recorded; make it again"):
+        load_runs("p", [folder])
+    (folder / "evaluation.json").unlink()
+    (folder / "scores.csv").write_text("measure,set\n")
+    with pytest.raises(UserError, match=r"scores\.csv: column 'task' is missing"):
         load_runs("p", [folder])

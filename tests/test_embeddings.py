@@ -224,12 +224,27 @@ def test_a_file_that_is_no_encoder_of_ours_is_an_error_naming_it(tmp_path: Path,
     assert "\n" not in str(error.value)
 
 
-def test_settled_norms_have_the_statistics_of_the_frames(tokens: Tokens) -> None:
+def test_one_flipped_bit_anywhere_in_an_encoder_is_noticed(tmp_path: Path) -> None:
+    _, path = saved(tmp_path)
+    whole, rng = path.read_bytes(), np.random.default_rng(0)
+    header = 8 + int.from_bytes(whole[:8], "little")
+    for place in (*rng.integers(0, header, 60), *rng.integers(header, len(whole), 60)):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << int(rng.integers(8))
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"encoder.*; train it again with `snakemake --force "):
+            load_encoder(path)
+    path.write_bytes(whole)
+    load_encoder(path)
+
+
+@pytest.mark.parametrize("frames", [None, np.arange(1, 99, 2)])
+def test_settled_norms_have_the_statistics_of_the_frames(tokens: Tokens, frames: np.ndarray | None) -> None:
     encoder = untrained_encoder(tiny_phase("phase2"), 0)
-    settle_norms(encoder, tokens)
+    settle_norms(encoder, tokens, frames)
     norm, seen = encoder.jepa.encoder.projector.norm, []
     norm.register_forward_hook(lambda module, inputs, output: seen.append(output))
-    encoder.embed(tokens)
+    encoder.embed(tokens, frames)
     made = torch.cat(seen)
     assert made.mean(0).abs().max() < 0.05
     assert (made.std(0) - 1).abs().max() < 0.1

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from arcjepa.files import show, show_value, write_atomic
+from arcjepa.errors import UserError
+from arcjepa.files import digests, find_files, read_vouched, show, show_value, write_atomic, write_json
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,6 +20,32 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, mon
         write_atomic(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_record_vouches_for_tables_and_not_for_what_it_does_not_name(tmp_path: Path) -> None:
+    for name in ("scores.csv", "other.csv"):
+        (tmp_path / name).write_text("a\n1\n")
+    write_json(tmp_path / "evaluation.json", {"files": digests(tmp_path, "evaluation.json")})
+    assert read_vouched(tmp_path / "scores.csv") == b"a\n1\n"
+    (tmp_path / "other.csv").write_text("a\n")
+    assert read_vouched(tmp_path / "other.csv") == b"a\n"
+    (tmp_path / "scores.csv").write_text("a\n2\n")
+    with pytest.raises(UserError, match=r"scores\.csv: 4 bytes that are not those that evaluation\.json recorded"):
+        read_vouched(tmp_path / "scores.csv")
+    write_json(tmp_path / "evaluation.json", {})  # a record of before, or of another program
+    assert read_vouched(tmp_path / "scores.csv") == b"a\n2\n"
+
+
+def test_found_files_hold_none_that_is_hidden_and_none_twice(tmp_path: Path) -> None:
+    for name in ("a/b.json", "a/.b.json", ".c/d.json", "e.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    for name in ("up", "up-again"):  # two loops: without end for who follows both each time
+        (tmp_path / "a" / name).symlink_to("..")
+    assert [path.relative_to(tmp_path).as_posix() for path in find_files(tmp_path)] == ["a/b.json", "e.txt"]
+    problems: list[str] = []
+    assert find_files(tmp_path / "none", problems) == []
+    assert problems == [f"{tmp_path}/none: cannot be read: No such file or directory; make it readable or remove it"]
 
 
 def test_shown_text_is_one_short_line() -> None:

@@ -177,5 +177,7 @@ def test_a_record_begins_anew_and_ends_with_json(tmp_path: Path) -> None:
     for file in ("losses.csv", "steps.csv", "epochs.csv"):
         assert (tmp_path / file).read_text() == ",".join(column.name for column in SCHEMA[file]) + "\n"
     text = (tmp_path / "run.json").read_text()
-    assert json.loads(text) == {"hyperparameters": ["b", "a"], "steps": 1}
+    summary = json.loads(text)
+    assert set(summary.pop("files")) == {"losses.csv", "steps.csv", "epochs.csv"}
+    assert summary == {"hyperparameters": ["b", "a"], "steps": 1}
     assert text.index('"hyperparameters"') < text.index('"steps"')

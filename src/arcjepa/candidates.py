@@ -70,7 +70,7 @@ def draw_candidates(frames: Frames, max_tasks: int, seed: int) -> Candidates:
 
     The draws of a task depend on (seed, its id) and, for A, on the outputs of the other tasks.
     """
-    order = sorted(range(frames.n_tasks), key=lambda t: frames.task_ids[t])[:max_tasks]
+    order = first_tasks(frames.task_ids, max_tasks)
     outputs = [(int(frames.pair_task[p]), frames[2 * p + 1]) for p in range(frames.n_pairs)]
     outputs = [(task, grid) for task, grid in outputs if task in set(order)]
     draft = _Draft()
@@ -86,6 +86,11 @@ def draw_candidates(frames: Frames, max_tasks: int, seed: int) -> Candidates:
             query_pairs.append(pair)
     entries = np.array(draft.entries, dtype=np.int64).reshape(-1, 3)
     return Candidates(Grids.from_list(draft.grids), np.array(query_pairs, dtype=np.int64), *entries.T.copy())
+
+
+def first_tasks(task_ids: Sequence[str], max_tasks: int) -> list[int]:
+    """Indices of the first `max_tasks` tasks by id, those that are ranked."""
+    return sorted(range(len(task_ids)), key=lambda t: task_ids[t])[:max_tasks]
 
 
 def _queries(frames: Frames, task: int) -> Iterator[tuple[int, np.ndarray]]:

@@ -4,7 +4,6 @@ A value joins all seeds of a name; its interval is a bootstrap over tasks and se
 error joined with the spread of the seeds. Runs that are missing are named in the column `missing`.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +13,10 @@ import numpy as np
 import pandas as pd
 
 from arcjepa.data_settings import Evaluation
-from arcjepa.errors import UserError
 from arcjepa.intervals import UNKNOWN, Interval, Sums, difference_interval, mean_interval, scalar_interval
+from arcjepa.run_folders import read_object
 from arcjepa.scores import COLUMNS
+from arcjepa.tables import read_table
 
 UNTRAINED = "untrained"
 CONTROLS = (UNTRAINED, "tokens", "copy")
@@ -32,6 +32,7 @@ HEADLINE: dict[str, tuple[str, str]] = {
     "retrieval_rearc": ("retrieval_rearc", "rearc"),
     "retrieval_augmented": ("retrieval_augmented", HEADLINE_SET),
     "query_only_nce": ("query_only_nce", ""),
+    "selection_nce": ("selection_nce", ""),
     **{f"effective_rank_{side}": (f"effective_rank_{side}", "") for side in SIDES},
     "code_usage": ("code_usage", ""),
     "code_perplexity": ("code_perplexity", ""),
@@ -54,7 +55,8 @@ class Runs:
     """All seeds of one phase or control."""
 
     name: str
-    scores: list[pd.DataFrame]
+    scores: dict[str, pd.DataFrame]
+    """By the folder of the seed."""
     missing: list[str]
     """Folders without scores, last two parts of the path."""
     hyperparameters: int | None
@@ -67,32 +69,22 @@ def load_runs(name: str, folders: Sequence[Path]) -> Runs:
     """The runs in `folders` (one a seed), those without scores.csv among the missing."""
     present = [folder for folder in folders if (folder / "scores.csv").is_file()]
     missing = ["/".join(folder.parts[-2:]) for folder in folders if folder not in present]
-    counts = [len(_read_json(f / "run.json")["hyperparameters"]) for f in present if (f / "run.json").is_file()]
-    pools = [_read_json(f / "evaluation.json")["pool"]["size"] for f in present if (f / "evaluation.json").is_file()]
+    counts = [len(read_object(f / "run.json")["hyperparameters"]) for f in present if (f / "run.json").is_file()]
+    pools = [read_object(f / "evaluation.json")["pool"]["size"] for f in present if (f / "evaluation.json").is_file()]
     return Runs(
         name,
-        [read_scores(folder / "scores.csv") for folder in present],
+        {folder.name: read_scores(folder / "scores.csv") for folder in present},
         missing,
         max(counts) if counts and name not in CONTROLS else None,
         max(pools, default=None),
     )
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}: not valid JSON ({error}); delete it and run the workflow") from error
-
-
 def read_scores(path: Path) -> pd.DataFrame:
-    """A scores.csv. Errors: UserError naming the file where columns are missing."""
+    """A scores.csv. Errors: UserError naming the file where it is not whole, or columns are missing."""
     # Ids such as "1e10" or "NA" are text.
-    texts = {name: str for name in COLUMNS[:3]}
-    table = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values={name: [""] for name in COLUMNS[3:]})
-    if lacking := set(COLUMNS) - set(table.columns):
-        raise UserError(f"{path}: no column {min(lacking)}; allowed: {', '.join(COLUMNS)}; evaluate the run again")
-    return table
+    texts, empty = {name: str for name in COLUMNS[:3]}, {name: [""] for name in COLUMNS[3:]}
+    return read_table(path, COLUMNS, dtype=texts, keep_default_na=False, na_values=empty)
 
 
 def interval(runs: Runs, measure: str, part: str, settings: Evaluation) -> Interval:
@@ -100,45 +92,54 @@ def interval(runs: Runs, measure: str, part: str, settings: Evaluation) -> Inter
     chosen = _rows(runs, measure, part)
     if not chosen:
         return UNKNOWN
-    scalars = [table[table["task"] == ""] for table in chosen]
+    scalars = [table[table["task"] == ""] for table in chosen.values()]
     if all(map(len, scalars)):
         return scalar_interval(*(np.array([t[c].iloc[0] for t in scalars], float) for c in ("value", "error")))
     (sums,) = _aligned([chosen])
-    return mean_interval(*sums, settings.bootstrap, settings.seed)
+    return mean_interval(sums, settings.bootstrap, settings.seed)
 
 
 def difference(first: Runs, second: Runs, measure: str, part: str, settings: Evaluation) -> Interval:
-    """A mean of the first less that of the second, paired by task; NaN where one of them was not measured."""
-    chosen = [_rows(runs, measure, part) for runs in (first, second)]
-    if not all(chosen):
-        return UNKNOWN
-    one, other = _aligned(chosen)
-    return difference_interval(one, other, settings.bootstrap, settings.seed)
+    """A mean of the first less that of the second, paired by task and seed; NaN where one was not measured."""
+    sums = sums_of((first, second), measure, part)
+    return difference_interval(sums[0], sums[1], settings.bootstrap, settings.seed) if sums else UNKNOWN
 
 
-def _rows(runs: Runs, measure: str, part: str) -> list[pd.DataFrame]:
+def sums_of(runs: Sequence[Runs], measure: str, part: str) -> list[Sums]:
+    """A measure of each on a set ("": all sets), all on the same tasks; none where one of them was not measured."""
+    chosen = [_rows(run, measure, part) for run in runs]
+    return _aligned(chosen) if all(chosen) else []
+
+
+def _rows(runs: Runs, measure: str, part: str) -> dict[str, pd.DataFrame]:
     """Of each seed that has the measure."""
-    chosen = [t[(t["measure"] == measure) & ((t["set"] == part) if part else True)] for t in runs.scores]
-    return [table for table in chosen if len(table)]
+    tables = {seed: table[table["measure"] == measure] for seed, table in runs.scores.items()}
+    chosen = {seed: table[table["set"] == part] if part else table for seed, table in tables.items()}
+    return {seed: table for seed, table in chosen.items() if len(table)}
 
 
-def _aligned(samples: Sequence[list[pd.DataFrame]]) -> list[Sums]:
+def _aligned(samples: Sequence[dict[str, pd.DataFrame]]) -> list[Sums]:
     """Totals and weights of each sample's seeds, all on the same tasks in the same order."""
-    sums = [[table.groupby(["set", "task"])[["total", "weight"]].sum() for table in sample] for sample in samples]
-    tasks = sorted(set().union(*(table.index for sample in sums for table in sample)))
-    return [_stacked([table.reindex(tasks, fill_value=0.0) for table in sample]) for sample in sums]
+    sums = [
+        {seed: sample[seed].groupby(["set", "task"])[["total", "weight"]].sum() for seed in sorted(sample)}
+        for sample in samples
+    ]
+    tasks = sorted(set().union(*(table.index for sample in sums for table in sample.values())))
+    return [_stacked({seed: table.reindex(tasks, fill_value=0.0) for seed, table in s.items()}) for s in sums]
 
 
-def _stacked(tables: Sequence[pd.DataFrame]) -> Sums:
-    totals, weights = (np.stack([table[name].to_numpy(float) for table in tables]) for name in ("total", "weight"))
-    return totals, weights
+def _stacked(tables: dict[str, pd.DataFrame]) -> Sums:
+    totals, weights = (
+        np.stack([table[name].to_numpy(float) for table in tables.values()]) for name in ("total", "weight")
+    )
+    return Sums(totals, weights, tuple(tables))
 
 
 def metrics_table(runs: Sequence[Runs], settings: Evaluation) -> pd.DataFrame:
     """One row per phase and control; every measure M with M_low and M_high (95 %) right after it.
 
     After the headline come further measures, chance levels, by how much a phase is better than the untrained control
-    on `readout_nce` (paired by task) and whether it is apart from it, and which runs are missing.
+    on `readout_nce` (paired by task and seed) and whether it is apart from it, and which runs are missing.
     """
     control = next((run for run in runs if run.name == UNTRAINED), None)
     rows = [_metrics_row(run, settings) | _gain(run, control, settings) for run in runs]
@@ -159,7 +160,7 @@ def _metrics_row(run: Runs, settings: Evaluation) -> dict[str, Any]:
 
 def chance(run: Runs, measure: str, part: str) -> float:
     """Expected value of a random order, from what the evaluation recorded; NaN where it did not."""
-    rows = [t[(t["measure"] == f"{measure}_chance") & (t["set"] == part)] for t in run.scores]
+    rows = [t[(t["measure"] == f"{measure}_chance") & (t["set"] == part)] for t in run.scores.values()]
     weight = sum(float(table["weight"].sum()) for table in rows)
     return sum(float(table["total"].sum()) for table in rows) / weight if weight else float("nan")
 
@@ -189,7 +190,7 @@ def ranking_table(runs: Sequence[Runs], settings: Evaluation) -> pd.DataFrame:
     rows = []
     for run in runs:
         for measure in measures:
-            parts = [part for table in run.scores for part in table.loc[table["measure"] == measure, "set"].unique()]
+            parts = [part for t in run.scores.values() for part in t.loc[t["measure"] == measure, "set"].unique()]
             for part in dict.fromkeys(parts):
                 value = interval(run, measure, part, settings)
                 rows.append((run.name, part, measure, *value, chance(run, measure, part)))
@@ -198,7 +199,7 @@ def ranking_table(runs: Sequence[Runs], settings: Evaluation) -> pd.DataFrame:
 
 def probes_table(runs: Sequence[Runs], settings: Evaluation) -> pd.DataFrame:
     """Probes on held-out rules: name, probe, method, value, low, high."""
-    found = [measure for run in runs for table in run.scores for measure in table["measure"].unique()]
+    found = [measure for run in runs for table in run.scores.values() for measure in table["measure"].unique()]
     measures = [measure for measure in dict.fromkeys(found) if measure.startswith(PROBE)]
     rows = [
         (run.name, *measure.removeprefix(PROBE).rsplit("_", 1), *interval(run, measure, "", settings))

@@ -3,20 +3,23 @@
 Shapes: M frames, B sequences, F context frames, D dimensions, K codes.
 """
 
+import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from arcjepa.config import canonical
 from arcjepa.data_settings import TokenSettings
 from arcjepa.errors import UserError
+from arcjepa.files import write_atomic
 from arcjepa.jepa import JEPA
 from arcjepa.settings import Phase, Sequence
 from arcjepa.tokens import Tokens
@@ -112,38 +115,53 @@ def untrained_encoder(phase: Phase, seed: int, device: str = "cpu") -> FrozenEnc
     return FrozenEncoder(JEPA(phase), phase, device)
 
 
-def settle_norms(encoder: FrozenEncoder, tokens: Tokens) -> None:
-    """Give an untrained projector's BatchNorm the statistics of these frames: in training it would have them from the
-    first step, and with mean 0 and variance 1 the control would be another function."""
+def settle_norms(encoder: FrozenEncoder, tokens: Tokens, frames: np.ndarray | None = None) -> None:
+    """Give an untrained projector's BatchNorm the statistics of these frames (M,), all by default, in random order: in
+    training it would have them from the first step, and with mean 0 and variance 1 the control would be another
+    function."""
     norm = encoder.jepa.encoder.projector.norm
     norm.momentum = None  # a plain average over the chunks
     norm.reset_running_stats()
     norm.train()
-    encoder.embed(tokens)
+    encoder.embed(tokens, frames)
     norm.eval()
 
 
 def save_encoder(path: Path, jepa: JEPA, phase: Phase, tokens: TokenSettings) -> None:
-    """Encoder and predictor, without a teacher, with the settings that rebuild them in the metadata."""
+    """Encoder and predictor, without a teacher; in the metadata the settings that rebuild them, and a digest of all."""
     weights = {name: value.contiguous().cpu() for name, value in jepa.state_dict().items() if "teacher." not in name}
     settings = {"phase": phase.model_dump(), "tokens": tokens.model_dump()}
     # One entry, as the order of several would differ from run to run.
-    save_file(weights, path, metadata={"settings": canonical(settings)})
+    held = canonical(settings | {"sha256": _digest(weights, settings)})
+    write_atomic(path, save(weights, metadata={"settings": held}))
 
 
 def load_encoder(path: Path, device: str = "cpu") -> FrozenEncoder:
     """What `save_encoder` wrote. Errors: UserError naming the file where it is missing or damaged."""
+    again = f"train it again with `snakemake --force {path}`"
     try:
         with safe_open(path, framework="pt") as file:
-            phase = Phase.model_validate(json.loads((file.metadata() or {})["settings"])["phase"])
+            settings = json.loads((file.metadata() or {})["settings"])
+            recorded, phase = settings.pop("sha256"), Phase.model_validate(settings["phase"])
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, ValueError) as error:  # of pydantic and JSON too
         reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path}: is no encoder of ours: {reason}; train it again") from None
+        raise UserError(f"{path}: is no encoder of ours: {reason}; {again}") from None
+    if recorded != _digest(weights, settings):
+        raise UserError(f"{path}: is damaged or edited: its SHA-256 is not the one that it records; {again}")
     jepa = JEPA(phase)
     wanted = {name: value.shape for name, value in jepa.state_dict().items() if "teacher." not in name}
     differing = sorted(wanted.items() ^ {name: value.shape for name, value in weights.items()}.items())
     if differing:
-        raise UserError(f"{path}: does not fit its settings: {differing[0][0]}; train it again")
+        raise UserError(f"{path}: does not fit its settings: {differing[0][0]}; {again}")
     jepa.load_state_dict(weights, strict=False)  # a teacher stays as it is
     return FrozenEncoder(jepa, phase, device)
+
+
+def _digest(weights: Mapping[str, torch.Tensor], settings: Mapping[str, Any]) -> str:
+    """SHA-256 of names, types, shapes and values, and of the settings."""
+    total = hashlib.sha256(canonical(settings).encode())
+    for name, value in sorted(weights.items()):
+        total.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        total.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()

@@ -1,9 +1,14 @@
-"""JSON files of unknown origin: found, read with limits, quoted in one line. Files written whole or not."""
+"""JSON files of unknown origin: found, read with limits, quoted in one line. Files written whole, and vouched for.
 
+Half a table is still a table, but half a JSON file is none: so the JSON file of a job holds, under `files`, the SHA-256
+of the tables beside it.
+"""
+
+import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +16,9 @@ from arcjepa.errors import UserError
 
 # The parsed form of a hostile file takes about 20 times its size, so this bounds memory near one GiB.
 MAX_FILE_BYTES = 64 * 2**20
+MAX_NAMED = 5
+VOUCHERS = dict.fromkeys(("losses.csv", "steps.csv", "epochs.csv"), "run.json") | {"scores.csv": "evaluation.json"}
+"""Which file beside a table vouches for it."""
 LITERALS = {None: "null", True: "true", False: "false"}
 
 
@@ -44,12 +52,12 @@ def read_json(path: Path) -> dict[str, Any]:
 def _read_text(path: Path) -> str:
     try:
         if not path.is_file():
-            raise UserError(f"{show(path)}: not a readable file")
+            raise UserError(f"{show(path)}: is no file, or a link to nothing; allowed: JSON files; remove it")
         if (size := path.stat().st_size) > MAX_FILE_BYTES:
             raise UserError(f"{show(path)}: {size} bytes; allowed: {MAX_FILE_BYTES} at most; split it")
         return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise UserError(f"{show(path)}: cannot be read: {error.strerror}") from error
+        raise UserError(f"{show(path)}: cannot be read: {error.strerror}; make it readable or remove it") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{show(path)}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
 
@@ -82,19 +90,54 @@ def write_atomic(path: Path, content: bytes | memoryview) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def find_json(folder: Path, problems: list[str]) -> list[Path]:
-    """The *.json files at any depth, sorted. Hidden ones are left out, links are followed once.
+def write_json(path: Path, content: Any, sort_keys: bool = False) -> None:
+    """Write JSON as `write_atomic` does, indented."""
+    write_atomic(path, (json.dumps(content, indent=1, sort_keys=sort_keys) + "\n").encode())
 
-    A folder that cannot be read adds a line to `problems`.
+
+def digests(folder: Path, voucher: str) -> dict[str, str]:
+    """SHA-256 by name of the files in `folder` that `voucher` vouches for: what it holds under `files`."""
+    names = [name for name, other in VOUCHERS.items() if other == voucher]
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+
+
+def read_vouched(path: Path) -> bytes:
+    """A file as it was written; it is believed where nothing beside it vouches for it.
+
+    UserError where it cannot be read, or is not what the file beside it recorded: cut short, edited or damaged.
+    """
+    again = f"make it again with `snakemake --force {path}`"
+    voucher = path.with_name(VOUCHERS.get(path.name, path.name))
+    try:
+        content = path.read_bytes()
+        record = json.loads(voucher.read_bytes()) if voucher != path and voucher.exists() else {}
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; make it with `snakemake {path}`") from None
+    except OSError as error:
+        raise UserError(f"{error.filename}: cannot be read: {error.strerror}; {again}") from None
+    except ValueError as error:  # of JSON and of UTF-8
+        raise UserError(f"{voucher}: not valid JSON ({error}); {again}") from None
+    recorded = record.get("files", {}).get(path.name) if isinstance(record, dict) else None
+    if recorded is not None and recorded != hashlib.sha256(content).hexdigest():
+        raise UserError(f"{path}: {len(content)} bytes that are not those that {voucher.name} recorded; {again}")
+    return content
+
+
+def find_files(folder: Path, problems: list[str] | None = None) -> list[Path]:
+    """All entries at any depth that are no folders, sorted. Hidden ones are left out, links are followed once.
+
+    What is found may be no file: a pipe, or a link to nothing. A folder that cannot be read adds a line to `problems`.
     """
 
     def report(error: OSError) -> None:
-        problems.append(f"{show(Path(error.filename))}: cannot be read: {error.strerror}")
+        if problems is not None:
+            where = f"{show(Path(error.filename))}: cannot be read: {error.strerror}"
+            problems.append(f"{where}; make it readable or remove it")
 
     return sorted(_walk(folder, report))
 
 
-def _walk(folder: Path, report: Any) -> Iterator[Path]:
+def _walk(folder: Path, report: Callable[[OSError], None]) -> Iterator[Path]:
     seen: set[str] = set()
     for here, folders, names in os.walk(folder, followlinks=True, onerror=report):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -103,7 +146,7 @@ def _walk(folder: Path, report: Any) -> Iterator[Path]:
             continue
         seen.add(real)
         # A copy from a Mac brings a hidden, binary "._name.json" beside each file.
-        yield from (Path(here, name) for name in names if name.lower().endswith(".json") and name[0] != ".")
+        yield from (Path(here, name) for name in names if name[0] != ".")
 
 
 def show(text: str | Path) -> str:
@@ -113,6 +156,18 @@ def show(text: str | Path) -> str:
         return plain if plain.isprintable() else ascii(plain)
     cut = plain if len(plain) <= 60 else plain[:60] + "..."
     return repr(cut) if cut.isprintable() else ascii(cut)
+
+
+def enumerated(names: Sequence[str]) -> str:
+    """The first five of printable names, each cut at 60 characters, and how many more there are."""
+    more = len(names) - MAX_NAMED
+    cut = [name if len(name) <= 60 else f"{name[:60]}..." for name in names[:MAX_NAMED]]
+    return ", ".join([*cut, f"and {more} more"] if more > 0 else cut)
+
+
+def counted(count: int, noun: str) -> str:
+    """ "1 file", "2 files"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def show_value(value: Any) -> str:

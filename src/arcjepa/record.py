@@ -5,7 +5,6 @@ SCHEMA says what each column is. Shapes: V sets of N embeddings, D dimensions, K
 """
 
 import csv
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from arcjepa.events import Events
+from arcjepa.files import digests, write_json
 from arcjepa.objectives import Terms
 from arcjepa.quantizer import usage_and_perplexity
 from arcjepa.sigreg import epps_pulley
@@ -120,6 +120,7 @@ SCHEMA: dict[str, tuple[Column, ...]] = {
         Column("predictor_parameters", "parameters", "learned numbers of the predictor"),
         Column("hyperparameters", "leaves", "settings of loss, quantizer, optimizer and stopping that are in use"),
         Column("settings", "leaves", "all that the run was trained with; what is switched off is left out"),
+        Column("files", "digests", "SHA-256 of the tables beside it, so that half a table is noticed"),
     ),
 }
 LOSS_COLUMNS, STEP_COLUMNS, EPOCH_COLUMNS, RUN_KEYS = (tuple(c.name for c in part) for part in SCHEMA.values())
@@ -217,8 +218,9 @@ class Record:
     def finish(self, summary: Row) -> None:
         """run.json: what the whole run amounts to. Errors: KeyError for a key that the schema lacks."""
         path = self.folder / "run.json"
-        _check(summary, RUN_KEYS, path)
-        path.write_text(json.dumps(summary, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        held = summary | {"files": digests(self.folder, path.name)}
+        _check(held, RUN_KEYS, path)
+        write_json(path, held, sort_keys=True)
 
     def __enter__(self) -> "Record":
         return self

@@ -1,6 +1,5 @@
 """What was measured on one encoder: a long table, the choices made on the way, and examples for the figures."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from arcjepa.examples import Examples, save_examples
-from arcjepa.files import write_atomic
+from arcjepa.files import digests, write_atomic, write_json
 from arcjepa.geometry import Scalar
 
 COLUMNS = ("measure", "set", "task", "total", "weight", "value", "error")
@@ -46,7 +45,7 @@ class Scores:
 
 
 def save_scores(folder: Path, scores: Scores) -> None:
-    """Write scores.csv, evaluation.json (the pool's composition and the choices made) and examples.npz."""
+    """Write scores.csv, examples.npz and evaluation.json: the pool's composition, the choices made, and `files`."""
     write_atomic(folder / "scores.csv", scores.table.to_csv(index=False, float_format="%.9g").encode())
-    write_atomic(folder / "evaluation.json", (json.dumps(scores.record, indent=2) + "\n").encode())
     save_examples(folder / "examples.npz", scores.examples)
+    write_json(folder / "evaluation.json", scores.record | {"files": digests(folder, "evaluation.json")})

@@ -6,7 +6,6 @@ A pair is `{"input": grid, "output": grid}`, a grid 1 to 30 rows of 1 to 30 inte
 Further keys are ignored. Indices in messages count from 0.
 """
 
-import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from arcjepa.errors import UserError
-from arcjepa.files import JsonObject, check_duplicates, find_json, read_json, show, show_value
+from arcjepa.files import JsonObject, check_duplicates, enumerated, find_files, read_json, show, show_value
 
 MAX_SIDE = 30
 N_COLOURS = 10
@@ -51,30 +50,14 @@ class Task:
 class Collection:
     """What a file or folder holds: the good tasks, and one line for each problem.
 
-    `hidden_tests` counts, by task id, the test pairs that were left out because they have no output.
+    `hidden_tests` counts, by task id, the test pairs that were left out because they have no output. `ignored`
+    names the files of a folder that are not read, as they do not end in .json.
     """
 
     tasks: list[Task] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     hidden_tests: dict[str, int] = field(default_factory=dict)
-
-    def strict(self) -> list[Task]:
-        """The tasks; UserError with the first problem (and how many more there are) if there is any."""
-        if self.problems:
-            more = f" (and {len(self.problems) - 1} more problems)" if len(self.problems) > 1 else ""
-            raise UserError(self.problems[0] + more)
-        return self.tasks
-
-
-def load_task(path: str | Path) -> Task:
-    """The one task in a file. UserError names what is wrong; hidden test outputs are warned about."""
-    collection = load_collection(path)
-    tasks = collection.strict()
-    if len(tasks) != 1:
-        raise UserError(f"{show(Path(path))}: holds {len(tasks)} tasks; allowed: one")
-    if hidden := sum(collection.hidden_tests.values()):
-        warnings.warn(f"{show(Path(path))}: {hidden} test pairs without output left out", stacklevel=2)
-    return tasks[0]
+    ignored: list[str] = field(default_factory=list)
 
 
 def load_collection(path: str | Path) -> Collection:
@@ -88,14 +71,25 @@ def load_collection(path: str | Path) -> Collection:
     if not root.exists():
         result.problems.append(f"{show(root)}: no such file or folder")
         return result
-    files = find_json(root, result.problems) if root.is_dir() else [root]
+    files = [root]
+    if root.is_dir():
+        found = find_files(root, result.problems)
+        files = [file for file in found if is_json(file)]
+        result.ignored.extend(show(file.relative_to(root)) for file in found if not is_json(file))
     if not files and not result.problems:
-        result.problems.append(f"{show(root)}: no .json file in it; put ARC tasks there or remove the folder")
+        beside = f", but {enumerated(result.ignored)}" if result.ignored else ""
+        empty = f"no .json file in it{beside}; put ARC tasks there as .json or remove the folder"
+        result.problems.append(f"{show(root)}: {empty}")
     origin: dict[str, tuple[Path, Task]] = {}
     for file in files:
         if not is_joined_solutions(file, files):
             _add(result, origin, load_file(file), file, root)
     return result
+
+
+def is_json(path: Path) -> bool:
+    """Whether the name is that of a file to read."""
+    return path.suffix.lower() == ".json"
 
 
 def _add(result: Collection, origin: dict[str, tuple[Path, Task]], loaded: Collection, file: Path, root: Path) -> None:

@@ -7,7 +7,6 @@ the mask and which entries it touches. What does not fit in `max_objects` is sum
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +15,7 @@ import numpy as np
 import safetensors.numpy
 
 from arcjepa.errors import UserError
+from arcjepa.files import write_atomic
 from arcjepa.frames import Frames, Grids, offsets
 from arcjepa.layout import (
     COLOUR,
@@ -197,9 +197,8 @@ def save_tokens(path: str | Path, tokens: Tokens) -> None:
     # As an array: safetensors keeps the order of arrays, but not that of its metadata.
     arrays["text"] = np.frombuffer(json.dumps(text).encode(), np.uint8)
     data = safetensors.numpy.save(arrays)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _replace(path, data)
-    _replace(manifest_path(path), _manifest(path, data))
+    write_atomic(path, data)
+    write_atomic(manifest_path(path), _manifest(path, data))
 
 
 def load_tokens(path: str | Path) -> Tokens:
@@ -229,16 +228,6 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); {_remake(path)}") from error
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write aside, then rename: no reader sees half a file."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _remake(path: Path) -> str:

@@ -14,6 +14,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 NOTHING = "Nothing to be done"
+ONE_TASK = '{"train": [{"input": [[1, 2]], "output": [[2, 1]]}, {"input": [[3, 2]], "output": [[2, 3]]}], '
+ONE_TASK += '"test": [{"input": [[1, 4]], "output": [[4, 1]]}]}'
 LIMIT = 600  # seconds for one command
 IDENTITY = {f"GIT_{who}_{what}": "test@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 

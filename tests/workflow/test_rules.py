@@ -77,6 +77,12 @@ def test_script_reads_no_setting_that_is_not_a_param(rule: str) -> None:
     assert settings_read(ROOT / f"workflow/scripts/{rule}.py") <= allowed
 
 
+@pytest.mark.parametrize("rule", [rule for rule, text in RULES.items() if "report(\n" in text])
+def test_results_in_the_report_say_what_they_show(rule: str) -> None:
+    """Else their paths stand there."""
+    assert RULES[rule].count("labels=") == RULES[rule].count("report(\n")
+
+
 def pinned(line: str) -> str:
     """The package of a line such as "numpy==2.4.1"."""
     return canonicalize_name(Requirement(line).name)

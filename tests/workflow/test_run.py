@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 import pandas as pd
 import pytest
-from conftest import NOTHING, Project
+from conftest import NOTHING, ONE_TASK, Project
 
 NAMES = ["baseline", "phase1", "phase2", "phase3", "untrained", "tokens", "copy"]
 PHASES = NAMES[:4]
@@ -16,8 +16,6 @@ COLUMNS = [
     "retrieval_rearc", "retrieval_augmented", "query_only_nce", "effective_rank_context", "effective_rank_target",
     "code_usage", "code_perplexity",
 ]  # fmt: skip
-ONE_TASK = '{"train": [{"input": [[1, 2]], "output": [[2, 1]]}, {"input": [[3, 2]], "output": [[2, 3]]}], '
-ONE_TASK += '"test": [{"input": [[1, 4]], "output": [[4, 1]]}]}'
 
 
 def test_comparison_has_every_phase_and_control(finished: Project) -> None:

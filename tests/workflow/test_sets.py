@@ -55,10 +55,11 @@ def test_one_command_trains_what_lacks_and_compares(compared: Project) -> None:
     found = {path.name for path in folder.glob("mine*")}
     assert found == {"mine.csv", "mine.svg", "mine.png", "mine-effects.csv", "mine-hypothesis.csv"}
     table = pd.read_csv(folder / "mine.csv")
-    assert table["name"].tolist() == MEMBERS
-    assert table.loc[1:, "changes"].tolist() == [REFRESH, FORM, f"{REFRESH}; {FORM}"]
-    assert table["seeds"].tolist() == [1] * 4
-    assert table.loc[1:, ["val_nce_change", "readout_nce_change", "grad_norm_max"]].notna().all(axis=None)
+    assert table["name"].tolist() == [*MEMBERS, "untrained"]
+    assert table.loc[1:3, "changes"].tolist() == [REFRESH, FORM, f"{REFRESH}; {FORM}"]
+    assert table["seeds"].tolist() == [1] * 5
+    assert table.loc[1:, ["val_nce_change", "readout_nce_change"]].notna().all(axis=None)
+    assert table.loc[1:3, "grad_norm_max"].notna().all()
     effects = pd.read_csv(folder / "mine-effects.csv")
     assert set(effects["effect"]) == {REFRESH, FORM, "interaction"}
     assert {"val_nce", "relational_growth", "grad_norm_max"} <= set(effects["quantity"])

@@ -38,6 +38,22 @@ def test_failed_training_is_repeated(project: Project) -> None:
     assert (plan["train_encoder"], plan["evaluate_encoder"]) == (1, 1)
 
 
+def test_failed_training_costs_no_earlier_encoder(project: Project) -> None:
+    """Nothing calls it current, and it is there until a new one is complete."""
+    script, folder = project.path / "workflow/scripts/train_encoder.py", project.path / "results/runs/tiny/phase2/seed0"
+    earlier, working = (folder / "encoder.safetensors").read_bytes(), script.read_text()
+    project.edit("params.yaml", "lambda_sigreg: 1.0", "lambda_sigreg: 2.0")
+    script.write_text(working + "    raise RuntimeError('the power failed')\n")
+    output = project.run("snakemake", "phase2", status=1)
+    assert "the former one, with its record, is kept in results/runs/tiny/phase2/seed0/former" in output
+    assert not (folder / "encoder.safetensors").exists()
+    assert (folder / "former/encoder.safetensors").read_bytes() == earlier
+    script.write_text(working)
+    project.run("snakemake", "phase2")
+    assert (folder / "encoder.safetensors").read_bytes() != earlier
+    assert not (folder / "former").exists()
+
+
 @pytest.mark.parametrize("module", USERS)
 def test_edited_code_reruns_its_users_alone(project: Project, module: str) -> None:
     """2. File times gate checksums: a changed module that looks old, as in a temporary workspace, is seen."""

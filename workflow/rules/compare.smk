@@ -6,6 +6,7 @@ rule compare_phases:
         scores=[*run_files("scores.csv", PARAMS.names), *control_files("scores.csv")],
         runs=run_files("run.json", PARAMS.names),
         tokens=tokens_of(FRAME_SETS),
+        report=rules.report_user_tasks.output.report,
         code=code("compare_phases"),
     output:
         metrics="results/comparison/{scale}/metrics.csv",
@@ -73,6 +74,7 @@ rule draw_alignment:
             figure("alignment"),
             caption="../report/alignment.rst",
             category="Comparison",
+            labels={"figure": "alignment scorecard"},
         ),
         png="results/comparison/{scale}/alignment.png",
     log:
@@ -82,7 +84,7 @@ rule draw_alignment:
     conda:
         "../envs/arcjepa.yaml"
     params:
-        stamp=PARAMS_HASH,
+        stamp=STAMPS["judgements"],
         code=code_digest("draw_alignment"),
     message:
         "Draw the alignment scorecard"
@@ -99,6 +101,7 @@ rule draw_gates:
             figure("gates"),
             caption="../report/gates.rst",
             category="Comparison",
+            labels={"figure": "gates: what to run next"},
         ),
         png="results/comparison/{scale}/gates.png",
     log:
@@ -108,7 +111,7 @@ rule draw_gates:
     conda:
         "../envs/arcjepa.yaml"
     params:
-        stamp=PARAMS_HASH,
+        stamp=STAMPS["judgements"],
         code=code_digest("draw_gates"),
     message:
         "Draw the gates and fallbacks"
@@ -125,6 +128,7 @@ rule draw_risks:
             figure("risks"),
             caption="../report/risks.rst",
             category="Comparison",
+            labels={"figure": "risks of the analysis"},
         ),
         png="results/comparison/{scale}/risks.png",
     log:
@@ -134,7 +138,7 @@ rule draw_risks:
     conda:
         "../envs/arcjepa.yaml"
     params:
-        stamp=PARAMS_HASH,
+        stamp=STAMPS["judgements"],
         code=code_digest("draw_risks"),
     message:
         "Draw the risks"

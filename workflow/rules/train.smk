@@ -1,12 +1,30 @@
 # One encoder per phase and seed.
+from arcjepa.former_runs import keep_former, settle_former
 
 
 onstart:
     with one_line_errors():
         check_user_files()
-        # On a cluster each job finds out on its own node.
-        if PARAMS.device == "cuda" and not workflow.non_local_exec:
-            check_gpu()
+    for job in workflow.dag.needrun_jobs():
+        if job.rule.name == "train_encoder":
+            keep_former(Path(job.output.encoder).parent)
+
+
+onsuccess:
+    settle_former(Path(f"results/runs/{SCALE}"))
+
+
+onerror:
+    # Snakemake removes the outputs of the job that failed; what is made from them stays, and looks current.
+    print(
+        "warning: a job failed; outputs of the rules that `snakemake -n` lists are missing or of an earlier run",
+        file=sys.stderr,
+    )
+    for former in settle_former(Path(f"results/runs/{SCALE}")):
+        print(
+            f"warning: no new encoder; the former one, with its record, is kept in {former}",
+            file=sys.stderr,
+        )
 
 
 rule train_encoder:
@@ -14,6 +32,7 @@ rule train_encoder:
         training="data/tokens/{scale}/training.safetensors",
         synthetic=tokens_of(SHARDS),
         validation="data/tokens/{scale}/validation.safetensors",
+        gpu=demanded_gpu,
         code=code("train_encoder"),
     output:
         encoder="results/runs/{scale}/{phase}/seed{seed}/encoder.safetensors",

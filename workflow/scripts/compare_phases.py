@@ -2,26 +2,23 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from arcjepa.comparison import load_runs, metrics_table, probes_table, ranking_table
 from arcjepa.config import from_mapping
+from arcjepa.inventory import data_table
 from arcjepa.progress import job
-from arcjepa.tokens import load_tokens, overflow_summary
+from arcjepa.run_folders import by_name, read_object
+from arcjepa.tables import write_table
+from arcjepa.tokens import load_tokens
 
 with job(snakemake) as say:
     settings = from_mapping(snakemake.config)
-    folders: dict[str, list[Path]] = {}
-    for path in map(Path, snakemake.input.scores):
-        folders.setdefault(path.parts[-3], []).append(path.parent)
-    runs = [load_runs(name, seeds) for name, seeds in folders.items()]
+    runs = [load_runs(name, seeds) for name, seeds in by_name(snakemake.input.scores).items()]
+    stores = {Path(path).stem: load_tokens(path) for path in snakemake.input.tokens}
     tables = {
         "metrics": metrics_table(runs, settings.evaluation),
         "ranking": ranking_table(runs, settings.evaluation),
         "probes": probes_table(runs, settings.evaluation),
-        "data": pd.DataFrame(
-            [{"set": Path(p).stem, **overflow_summary(load_tokens(p))} for p in snakemake.input.tokens]
-        ),
+        "data": data_table(stores, read_object(Path(snakemake.input.report)), settings.evaluation.max_tasks),
     }
     for name, table in tables.items():
-        table.to_csv(snakemake.output[name], index=False, float_format="%.6g")
+        write_table(snakemake.output[name], table)

