@@ -33,7 +33,7 @@ def main() -> None:
         shown, test, generated, drawn = (tokenise(x, settings) for x in (training, evaluation, rearc, candidates.grids))
         print(f"connectivity {connectivity}, {objects} objects")
         for rule in ("analogy", "copy"):
-            embedder = TokenFeatures([shown], rule)
+            embedder = TokenFeatures(shown, rule=rule)
             mean = embedder.embed(shown).projected.mean(axis=0)
             for kind in ("squared_distance", "cosine"):
                 ranking = rank_candidates(

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from analysis_cases import ANALYSIS
 
 from arcjepa.alignment import limits_of
 from arcjepa.claims import Tables
@@ -14,11 +15,11 @@ from arcjepa.comparison import Runs, interval
 from arcjepa.config import Params, from_mapping, hyperparameters, resolved
 from arcjepa.evidence import Evidence, Trained
 from arcjepa.judges import Context
-from arcjepa.params import read_params
+from arcjepa.params import put, read_params
 from arcjepa.scores import COLUMNS
 
 ROOT = Path(__file__).parents[1]
-PARAMS, ANALYSIS = ROOT / "params.yaml", ROOT / "data/raw/analysis"
+PARAMS = ROOT / "params.yaml"
 CANDIDATES = 8704
 """Among which the analysed run found its target."""
 CALM = {
@@ -65,7 +66,7 @@ def trained(
     `length`: epochs, by seed where several; `columns` of epochs.csv as constants, or values by epoch of which the last
     goes on; `usage`: share of codes in use by step.
     """
-    changed = {"parent": of or name, **_nested(changes or {})}
+    changed = {"parent": of or name, **put({}, changes or {})}
     phase = params().model_copy(update={"phases": {**params().phases, "changed": changed}}).phase_settings("changed")
     lengths = [length] if isinstance(length, int) else length
     return Trained(
@@ -77,17 +78,6 @@ def trained(
         [_table({"code_usage": usage}, 40) for _ in lengths],
         [{"name": finding, "severity": severity} for finding, severity in findings],
     )
-
-
-def _nested(changes: Mapping[str, Any]) -> dict[str, Any]:
-    tree: dict[str, Any] = {}
-    for path, value in changes.items():
-        *above, leaf = path.split(".")
-        inner = tree
-        for part in above:
-            inner = inner.setdefault(part, {})
-        inner[leaf] = value
-    return tree
 
 
 def _table(columns: Mapping[str, float | Sequence[float]], rows: int) -> pd.DataFrame:
@@ -107,7 +97,7 @@ def scores(name: str, level: float, rank: float = 21.0) -> Runs:
         for side, extra in (("context", -3.0), ("target", 0.0))
     ]
     rows.append(("code_usage", "", "", np.nan, np.nan, 0.4, 0.01))
-    return Runs(name, [pd.DataFrame(rows, columns=list(COLUMNS))], [], 9, 8192)
+    return Runs(name, {"seed0": pd.DataFrame(rows, columns=list(COLUMNS))}, [], 9, 8192)
 
 
 def evidence(

@@ -1,6 +1,7 @@
 """Embedders whose scores are known (one knows every answer, one guesses, one collapsed), and small data."""
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 
@@ -81,6 +82,14 @@ def make_frames(count: int, pairs: int = 4, seed: int = 0, prefix: str = "task")
         shown = tuple(Pair(grid(), grid()) for _ in range(pairs))
         made.append(Task(f"{prefix}{t:03d}", shown[:-1], shown[-1:], RULES[t % len(RULES)]))
     return Frames.from_tasks(made)
+
+
+def with_kin(tokens: Tokens) -> Tokens:
+    """The tokens with a rule for each task, each of which has a kin with two tasks."""
+    offsets = [(rows, columns) for rows in range(20) for columns in range(rows, 20) if columns]
+    names = ("translate", "wrap", "crop|translate")
+    rules = tuple("{}({},{})".format(names[t // 2 % 3], *offsets[t // 2]) for t in range(len(tokens.rules)))
+    return replace(tokens, rules=rules)
 
 
 def make_tokens(count: int, pairs: int = 4, seed: int = 0, prefix: str = "task") -> Tokens:

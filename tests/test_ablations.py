@@ -16,10 +16,9 @@ from arcjepa.ablations import (
     Member,
     ablation_table,
     effects_table,
-    grad_norm_max,
     load_members,
-    relational_growth,
 )
+from arcjepa.comparison import load_runs
 from arcjepa.data_settings import Evaluation
 from arcjepa.errors import UserError
 from arcjepa.scenarios import changes, describe
@@ -54,7 +53,7 @@ def write_run(folder: Path, nats: float, growth: float = 2.0, norm: float = 10.0
 
 def load(root: Path, names: tuple[str, ...], seeds: int) -> list[Member]:
     paths = [root / name / f"seed{seed}" / "scores.csv" for name in names for seed in range(seeds)]
-    return load_members(paths, tiny_params().phase_settings)
+    return load_members(paths, tiny_params())
 
 
 def made(root: Path, nats: dict[str, float], seeds: int = 3) -> list[Member]:
@@ -80,6 +79,17 @@ def test_the_columns_are_those_that_are_read(tmp_path):
         "val_nce", "readout_nce", "ranking_a", "ranking_b", "ranking_c", "retrieval_rearc", "effective_rank_target",
         "code_usage",
     }  # fmt: skip
+
+
+def test_the_untrained_control_is_the_last_row_with_its_difference_from_the_reference(tmp_path):
+    members = made(tmp_path, {"phase1": 0.0, "no_teacher": 0.4})
+    folders = [write_run(tmp_path / "untrained" / f"seed{seed}", 2.0) for seed in range(3)]
+    table = ablation_table(members, EVALUATION, load_runs("untrained", folders))
+    assert table["name"].tolist() == ["phase1", "no_teacher", "untrained"]
+    control = row(table, "untrained")
+    assert control["val_nce_change"] == pytest.approx(2.0, abs=0.05)
+    assert control[["val_nce_step", "grad_norm_max"]].isna().all()
+    assert list(table) == list(ablation_table(members, EVALUATION))
 
 
 def test_what_changes_is_told_from_the_settings(tmp_path):
@@ -121,16 +131,15 @@ def test_quantities_of_the_record_span_the_seeds(tmp_path):
     assert one[["grad_norm_max_low", "relational_growth_high"]].isna().all()
 
 
-def test_growth_is_the_rise_over_what_went_before_and_not_the_fall():
-    def growth(*values: float) -> float:
-        return relational_growth(pd.DataFrame({"train_relational": values}))
-
-    assert growth(40.0, 20.0, 10.0) == 1
-    assert growth(10.0, 20.0, 40.0) == 4
-    assert growth(0.351, 0.182, 0.263, 1.101, 0.845) == pytest.approx(1.101 / 0.182)
-    assert np.isnan(growth(np.nan, np.nan))
-    assert np.isnan(relational_growth(pd.DataFrame({"epoch": [1]})))
-    assert np.isnan(grad_norm_max(pd.DataFrame()))
+def test_growth_is_what_the_targets_judge_by(tmp_path):
+    """Of the raw loss, as it may weigh nothing, and after warm-up, by the one formula."""
+    member = made(tmp_path, {"phase1": 0.0}, 1)[0]
+    for values, expected in (((40.0, 20.0, 10.0), 1), ((9.0, 20.0, 40.0), 2), ((np.nan, np.nan, np.nan), None)):
+        table = pd.DataFrame({"epoch": range(1, 4), "train_relational": values, "train_relational_weighted": 0.0})
+        member.epochs["seed0"] = table
+        assert member.recorded("relational_growth").get("seed0") == expected
+    member.epochs["seed0"] = pd.DataFrame({"epoch": [1]})
+    assert member.recorded("relational_growth") == member.recorded("grad_norm_max") == {}
 
 
 def test_a_member_that_was_not_run_is_named_and_the_others_count(tmp_path):

@@ -2,11 +2,11 @@
 
 import json
 import math
-import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from analysis_cases import ANALYSIS, alter, copied
 
 from arcjepa import analysed_run
 from arcjepa.analysed_run import NOT_PRINTED, TEXT, comparable, load_table, load_text, settings, summary, write_record
@@ -14,7 +14,6 @@ from arcjepa.errors import UserError
 from arcjepa.record import EPOCH_COLUMNS, STEP_COLUMNS
 
 ROOT = Path(__file__).parents[1]
-ANALYSIS = ROOT / analysed_run.ANALYSIS
 FACTS = {  # rows, and the sums of columns
     "alignment_overall": (3, {"low": 145, "high": 175}),
     "alignment_phase1": (4, {"printed_low": 5, "printed_high": 10}),
@@ -98,13 +97,7 @@ SPOTS = [
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """The tables, to be altered."""
-    return Path(shutil.copytree(ANALYSIS, tmp_path / "analysis"))
-
-
-def alter(folder: Path, name: str, old: str, new: str) -> None:
-    text = (folder / f"{name}.csv").read_text(encoding="utf-8")
-    assert text.count(old) == 1
-    (folder / f"{name}.csv").write_text(text.replace(old, new), encoding="utf-8")
+    return copied(tmp_path)
 
 
 @pytest.mark.parametrize("name", FACTS)

@@ -1,19 +1,17 @@
 """Each contradiction by its computed number, and that it follows the tables."""
 
 import math
-import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from analysis_cases import ANALYSIS, alter, copied
 
-from arcjepa import analysed_run
 from arcjepa.claims import Tables
 from arcjepa.contradictions import COLUMNS, Statement, checks, contradictions, half_unit
 from arcjepa.errors import UserError
 from arcjepa.plan_claims import alignment_score
 
-ANALYSIS = Path(__file__).parents[1] / analysed_run.ANALYSIS
 COMPUTED: dict[str, tuple[float, ...]] = {
     "gap to the best loss": (100 * (8.224 / 8.3 - 1),),
     "relational increase": (100 * (1.101 / 0.351 - 1),),
@@ -129,13 +127,7 @@ ROUNDS = 6
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """The tables, to be altered."""
-    return Path(shutil.copytree(ANALYSIS, tmp_path / "analysis"))
-
-
-def alter(folder: Path, name: str, old: str, new: str) -> None:
-    text = (folder / f"{name}.csv").read_text(encoding="utf-8")
-    assert text.count(old) == 1
-    (folder / f"{name}.csv").write_text(text.replace(old, new), encoding="utf-8")
+    return copied(tmp_path)
 
 
 @pytest.fixture(scope="module")

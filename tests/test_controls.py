@@ -69,26 +69,26 @@ def test_symmetry_and_painting_agree_with_the_grids():
 
 def test_embeddings_are_standardised_on_training_and_clipped():
     training = make_tokens(40)
-    made = TokenFeatures([training]).embed(training).frame
+    made = TokenFeatures(training).embed(training).frame
     within = np.abs(made).max(0) < 6
     assert made[:, within].mean(0) == pytest.approx(0, abs=1e-4)
     assert made[:, within & (made.std(0) > 0)].std(0) == pytest.approx(1, abs=1e-3)
     assert within.mean() > 0.7
     large = tokenise(Grids.from_list([np.arange(900).reshape(30, 30).astype(np.uint8) % 10]), SETTINGS)
-    assert np.abs(TokenFeatures([training]).embed(large).frame).max() == 6
+    assert np.abs(TokenFeatures(training).embed(large).frame).max() == 6
 
 
 def test_the_analogy_adds_what_changes_and_the_copy_does_not():
     training = make_tokens(20)
     context = RNG.normal(size=(7, 5, 30)).astype(np.float32)
     change = (context[:, 1] - context[:, 0] + context[:, 3] - context[:, 2]) / 2
-    assert TokenFeatures([training]).predict(context) == pytest.approx(context[:, 4] + change, abs=1e-5)
-    assert np.array_equal(TokenFeatures([training], "copy").predict(context), context[:, 4])
-    assert np.array_equal(TokenFeatures([training]).predict(context[:, :1]), context[:, 0])
+    assert TokenFeatures(training).predict(context) == pytest.approx(context[:, 4] + change, abs=1e-5)
+    assert np.array_equal(TokenFeatures(training, rule="copy").predict(context), context[:, 4])
+    assert np.array_equal(TokenFeatures(training).predict(context[:, :1]), context[:, 0])
 
 
 def test_frames_are_embedded_as_asked():
-    tokens, embedder = make_tokens(20), TokenFeatures([make_tokens(20, seed=9)])
+    tokens, embedder = make_tokens(20), TokenFeatures(make_tokens(20, seed=9))
     assert len(make_frames(20)) == len(tokens)
     everything = embedder.embed(tokens).projected
     assert embedder.embed(tokens, np.array([7, 3])).projected == pytest.approx(everything[[7, 3]], abs=1e-6)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from analysis_cases import ANALYSIS
 from planted_faults import FAULTS, planted
 from record_cases import PHASES, Healthy, thresholds, tree
 
@@ -20,7 +21,6 @@ from arcjepa.findings.markdown import as_markdown
 from arcjepa.findings.record_files import read_record
 from arcjepa.findings.records import Record, make_record
 
-ANALYSIS = Path(__file__).parents[1] / "data/raw/analysis"
 HEALTHY, GROUP, PLANTED, REMOVED = 320, 32, 8, 2
 
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from fake_embedders import SETTINGS, Collapsed, Guessing, Oracle, make_frames, make_tokens
+from fake_embedders import SETTINGS, Collapsed, Guessing, Oracle, make_frames, make_tokens, with_kin
 
 from arcjepa.candidates import draw_candidates
 from arcjepa.data_settings import Evaluation
@@ -11,6 +11,7 @@ from arcjepa.evaluation import EvaluationData, clusters, evaluate
 from arcjepa.examples import load_examples
 from arcjepa.ranking import TestSet
 from arcjepa.scores import COLUMNS, save_scores
+from arcjepa.shares import selects
 from arcjepa.tokens import tokenise
 
 EVALUATION = Evaluation(pool=128, max_tasks=24, readout_sequences=200, bootstrap=50, seed=7)
@@ -20,7 +21,7 @@ DATA = EvaluationData(
     training=make_tokens(30, seed=1, prefix="t"),
     synthetic=make_tokens(60, seed=2, prefix="s"),
     validation=make_tokens(20, seed=3, prefix="v"),
-    heldout=make_tokens(60, seed=4, prefix="h"),
+    heldout=with_kin(make_tokens(60, seed=4, prefix="h")),
     rearc=make_tokens(40, seed=5, prefix="t"),
     tests={"arc1": TestSet(FRAMES, tokenise(FRAMES, SETTINGS), CANDIDATES, tokenise(CANDIDATES.grids, SETTINGS))},
 )
@@ -54,6 +55,24 @@ def test_only_tasks_whose_original_was_not_trained_on_are_retrieved(oracle):
     table = oracle.table
     asked = set(table[table["measure"].str.startswith("retrieval_rearc")]["task"])
     assert asked == {f"t{i:03d}" for i in range(30, 40)}
+
+
+def test_rearc_tasks_that_early_stopping_was_chosen_on_are_not_reported():
+    """Of 40 tasks 30 train, and the validation split has the others: half of them select."""
+    data = replace(DATA, validation=make_tokens(40, seed=1, prefix="t"))
+    table = evaluate(Guessing(), data, EVALUATION).table
+    asked = {name: set(table[table["measure"] == name]["task"]) for name in data.rearc_queries}
+    apart = {f"t{i:03d}" for i in range(30, 40)}
+    chosen = {task for task in apart if selects(task, "validation")}
+    assert chosen
+    assert asked == {"retrieval_rearc": apart - chosen, "retrieval_rearc_selection": chosen}
+
+
+def test_settings_can_be_chosen_by_tasks_that_are_not_reported(oracle):
+    table = oracle.table
+    tasks = {name: set(table[table["measure"] == name]["task"]) for name in ("val_nce", "selection_nce")}
+    assert tasks["selection_nce"]
+    assert not tasks["selection_nce"] & tasks["val_nce"]
 
 
 def test_a_codebook_that_collapsed_is_seen_and_none_is_left_out(oracle):
@@ -101,7 +120,7 @@ def test_files_hold_the_table_the_record_and_the_examples(oracle, tmp_path):
     assert np.array_equal(first.candidates[0], FRAMES[2 * pair + 1])
     assert np.array_equal(first.demonstrations[1][0], FRAMES[2])
     assert examples.embeddings.shape[0] == len(examples.labels) > 0
-    assert set(examples.labels) == {"flip_rows", "recolour", "transpose"}
+    assert set(examples.labels) == {"translate", "wrap"}
 
 
 def test_tasks_of_one_rule_are_resampled_as_one():

@@ -5,12 +5,12 @@ import math
 
 import pandas as pd
 import pytest
-from evidence_cases import ANALYSIS, evidence, params, scores, trained, tree
+from evidence_cases import ANALYSIS, evidence, params, trained, tree
 from test_comparison import write_run
 
 from arcjepa.config import resolved
 from arcjepa.errors import UserError
-from arcjepa.evidence import changes, load_evidence, load_trained, mechanisms, nats, over_seeds, worse
+from arcjepa.evidence import changes, load_evidence, load_trained, mechanisms, nats, worse
 
 
 def write(folder, phase="phase2", seed=0, **summary):
@@ -100,11 +100,3 @@ def test_mechanisms_are_named_once_and_another_quantiser_is_one():
     ]
     assert mechanisms(["quantizer.kind", "quantizer.decay", "loss.teacher.decay"]) == ["quantizer.kind", "loss.teacher"]
     assert mechanisms(["quantizer.refresh.enabled", "quantizer.refresh.interval"]) == ["quantizer.refresh"]
-
-
-def test_a_single_seed_has_no_interval():
-    value, low, high = over_seeds([1.0, 2.0, 3.0])
-    assert value == 2
-    assert low < 1 < 3 < high
-    assert math.isnan(over_seeds([1.0])[1])
-    assert scores("a", 3.0).pool == 8192

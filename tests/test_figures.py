@@ -7,6 +7,7 @@ import figure_data as data
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -76,7 +77,7 @@ def words(figure: Figure) -> str:
     return "\n".join(text.get_text() for text in texts)
 
 
-def gids(figure: Figure, prefix: str) -> list:
+def gids(figure: Figure | Axes, prefix: str) -> list:
     return figure.findobj(lambda artist: str(artist.get_gid() or "").startswith(prefix))
 
 
@@ -158,7 +159,7 @@ def test_colours_and_markers_of_phases_differ_and_are_fixed():
 def test_losses_keep_objectives_in_panels_of_their_own():
     figure = plot_losses(data.epochs(), data.OBJECTIVES)
     for axes in figure.axes:
-        names = {line.get_gid().removeprefix("curve-") for line in axes.lines if line.get_gid()}
+        names = {line.get_gid().removeprefix("curve-") for line in gids(axes, "curve-")}
         assert len({data.OBJECTIVES[name] for name in names}) <= 1
     assert "(nats)" in words(figure)
     assert "(squared error)" in words(figure)
@@ -237,6 +238,16 @@ def test_tokens_show_every_object_its_contacts_and_the_residual():
     assert grid[int(y), int(x)] == 0
 
 
+def test_the_numbers_of_nested_objects_of_one_colour_lie_apart():
+    """A frame of the colour of what it holds: the nearest cell of that colour to its centre is not its own."""
+    grid = np.zeros((9, 9), np.uint8)
+    grid[1:8, 1:8], grid[2:7, 2:7], grid[4, 4] = 2, 3, 2
+    tokens = tokenise(Grids.from_list([grid]), TOKEN_SETTINGS)
+    figure = draw_tokens(grid, tokens.columns, tokens.contact, "a grid")
+    numbers = [text for text in figure.axes[0].texts if text.get_bbox_patch()]
+    assert len({text.get_position() for text in numbers}) == len(numbers) == 3
+
+
 def test_candidates_come_in_the_encoders_order_with_the_true_one_framed():
     query = data.queries()[0]
     figure = draw_ranking([query])
@@ -279,4 +290,4 @@ def test_run_tables_are_read_with_name_and_seed(tmp_path):
     with pytest.raises(UserError, match=r"steps\.csv: no such file"):
         read_runs([folder / "steps.csv"])
     with pytest.raises(UserError, match=r"column 'name' is missing"):
-        read_table(folder / "epochs.csv")
+        read_table(folder / "epochs.csv", ["name"])

@@ -84,6 +84,29 @@ def test_what_is_not_apart_from_the_reference_is_open_and_only_where_it_is_paire
         assert opened == [False, False, measure in PAIRED]
 
 
+def test_the_untrained_control_stands_last_and_squeezes_no_axis():
+    rows = table("windows")
+    control = rows.iloc[[0]].assign(
+        name="untrained", changes="", step="", val_nce=60.0, val_nce_low=59, val_nce_high=61
+    )
+    figure = plot_ablation("windows", pd.concat([rows, control], ignore_index=True))
+    assert "untrained encoder" in words(figure)
+    assert "control" in words(figure)
+    without = plot_ablation("windows", rows)
+    assert [axes.get_xlim() for axes in figure.axes] == [axes.get_xlim() for axes in without.axes]
+    assert [line.get_marker() for line in figure.axes[0].lines].count(">") == 1
+    assert_texts_apart(figure)
+
+
+def test_a_2_x_2_is_of_its_four_members_alone():
+    rows = table("refresh_by_relational")
+    control = rows.iloc[[0]].assign(
+        name="untrained", changes="", step="", relational_growth=np.nan, grad_norm_max=np.nan
+    )
+    figure = plot_ablation("x", pd.concat([rows, control], ignore_index=True), effects())
+    assert "not recorded in all four" not in words(figure)
+
+
 def test_the_smaller_of_the_two_changes_is_told():
     rows = [row for _, row in table("phase2_ladder").iterrows()]
     assert told_change(rows[0], 0) == "reference"

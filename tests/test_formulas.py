@@ -66,6 +66,13 @@ def test_the_analysed_run_degrades_by_the_printed_share_and_its_relational_loss_
     assert drift.min(axis=1)["relational"] > SUCCESS.balance
 
 
+def test_the_growth_of_the_relational_loss_is_that_before_its_weight():
+    raw = record(train_relational=[9.0, 2.0, 2.0, 5.0], train_relational_weighted=0.0)
+    weighted = record(train_relational_weighted=[0.9, 0.2, 0.2, 0.5])
+    assert formulas.relational_growth(raw, SUCCESS) == formulas.relational_growth(weighted, SUCCESS) == 2.5
+    assert math.isnan(formulas.relational_growth(record(train_total=[1.0]), SUCCESS))
+
+
 def test_the_analysed_codebook_falls_by_the_printed_points():
     steps = analysed_run.steps(ANALYSIS)
     assert formulas.usage_fall(steps, SUCCESS) == pytest.approx(0.302 - 0.13)

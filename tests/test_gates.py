@@ -11,17 +11,16 @@ from evidence_cases import ANALYSIS, CANDIDATES, PARAMS, evidence, params, train
 
 from arcjepa.config import from_mapping, load, resolved
 from arcjepa.evidence import Evidence, Trained
-from arcjepa.formulas import leaf
 from arcjepa.gates import COLUMNS, GATES, gates_table
-from arcjepa.params import read_params
+from arcjepa.params import leaf, read_params
 
 START = "dvc exp run -S "
 CRITICAL = [("complete collapse", "critical")]
 MANY = {"training.batch_size": CANDIDATES}
 OFF = {"loss.relational.enabled": False}
 NORMALISED = {"loss.relational.enabled": True, "loss.relational.form": "normalised"}
-SHORT = {"training.epochs": 30}
-TINY = {"training.epochs": 8}
+SHORT = {"training.epochs": 30, "sequence.curriculum.epochs": [8, 19]}
+TINY = {"training.epochs": 8, "sequence.curriculum.epochs": [2, 4]}
 VQ = {"quantizer.kind": "vq", "quantizer.codes": 256}
 Runs = tuple[Trained, ...]
 Key = tuple[str, str]
@@ -270,7 +269,7 @@ def test_a_phase_that_params_do_not_have_gets_no_line() -> None:
 
 def test_an_interval_that_holds_zero_shows_no_help() -> None:
     seen = found(CASES["phase3", "longer context does not help"][1])
-    table = seen.runs["better"].scores[0]
+    table = seen.runs["better"].scores["seed0"]
     table["total"] += np.where(np.arange(len(table)) % 2, 3.0, -3.0)
     judged = row(("phase3", "longer context does not help"), seen)
     assert judged["outcome"] == "fired"

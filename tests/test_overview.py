@@ -22,7 +22,7 @@ RUN = {
     "hyperparameters": ["loss.lambda_sigreg"],
     "encoder_parameters": 123456,
 }
-LEVELS = {"baseline": 3.0, "phase1": 3.0, "phase2": 4.0, "phase3": 2.0}
+LEVELS = {"untrained": 5.0, "baseline": 3.0, "phase1": 3.0, "phase2": 4.0, "phase3": 2.0}
 TARGETS = pd.DataFrame(
     [
         ("phase2", "hyperparameters", "8", "< 10", "met"),
@@ -68,12 +68,16 @@ def params() -> Params:
 
 def text_of(params: Params, folders: dict[str, list[Path]]) -> str:
     runs = {name: load_runs(name, seeds) for name, seeds in folders.items()}
-    return page(params, load_accounts(params, runs, folders), TARGETS)
+    return page(params, load_accounts(params, runs, folders), TARGETS, runs["untrained"])
 
 
 def test_every_phase_says_what_it_changed_and_bought(params: Params, tmp_path: Path) -> None:
     text = text_of(params, write_runs(tmp_path, {}))
     assert "the root of all phases" in row(text, "baseline")
+    assert row(text, "baseline").count(", better") == 2
+    assert "val_nce 5.00" in row(text, "untrained encoder")
+    assert "better" not in row(text, "untrained encoder")
+    assert f"chance is {np.log(128):.2f}" in text
     assert "over baseline" in row(text, "phase1")
     assert "loss.relational.enabled on → off" in row(text, "phase1")
     assert "val_nce 3.00 " in row(text, "phase1")
@@ -101,6 +105,7 @@ def test_targets_stand_with_their_phase(params: Params, tmp_path: Path) -> None:
     assert "1 not comparable" in row(text, "phase2")
     assert "stable: yes</li>" in row(text, "phase2")
     assert "codebook: 1 %" not in row(text, "phase1")
+    assert "the analysis sets none" in row(text, "baseline")
 
 
 def test_what_a_file_says_is_text_and_no_markup(params: Params, tmp_path: Path) -> None:

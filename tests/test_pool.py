@@ -1,17 +1,23 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from fake_embedders import SETTINGS, Guessing, make_frames, make_tokens
+from fake_embedders import SETTINGS, Guessing, make_frames, make_tokens, with_kin
 
 from arcjepa.errors import UserError
 from arcjepa.frames import Frames
-from arcjepa.pool import Embedded, draw_pool, grid_key
+from arcjepa.pool import FEWEST, Embedded, draw_pool, grid_key
+from arcjepa.programs import independent
 from arcjepa.shares import selects
 from arcjepa.tasks import Task
 from arcjepa.tokens import tokenise
 
-STORES = {"validation": make_tokens(60, seed=1, prefix="v"), "heldout": make_tokens(60, seed=2, prefix="h")}
+REAL = make_tokens(60, seed=1, prefix="v")
+STORES = {
+    "validation": replace(REAL, rules=("",) * len(REAL.task_ids)),
+    "heldout": with_kin(make_tokens(80, seed=2, prefix="h")),
+}
 
 
 def evaluation(pool=128, seed=7):
@@ -20,6 +26,26 @@ def evaluation(pool=128, seed=7):
 
 def tasks_of(frames_by_set):
     return {(name, int(STORES[name].pair_task[f // 2])) for name, frames in frames_by_set.items() for f in frames}
+
+
+def test_calibration_never_sees_a_kin_of_the_pool():
+    """Two tasks of a kin are as good as one: a scorer fitted on one is fitted on the other."""
+    pool = draw_pool(STORES, evaluation())
+    sides = [
+        {independent(STORES[part].task_ids[task], STORES[part].rules[task]) for part, task in tasks_of(frames)}
+        for frames in (pool.targets, pool.calibration)
+    ]
+    assert min(map(len, sides)) > 5
+    assert not sides[0] & sides[1]
+
+
+def test_calibration_has_the_mixture_of_the_pool():
+    stores = STORES | {"heldout": with_kin(make_tokens(200, seed=2, prefix="h"))}
+    for size, share in ((128, FEWEST / 128), (600, 1 / 8)):
+        pool = draw_pool(stores, evaluation(pool=size))
+        assert len(set(map(len, pool.targets.values()))) == 1 + (size == 600)
+        for name, frames in pool.targets.items():
+            assert len(pool.calibration[name]) == round(share * len(frames))
 
 
 def test_calibration_never_sees_a_task_of_the_pool():
@@ -32,8 +58,8 @@ def test_calibration_never_sees_a_task_of_the_pool():
 def test_tasks_that_select_are_never_queried():
     pool = draw_pool(STORES, evaluation())
     for name, frames in pool.targets.items():
-        tasks = {STORES[name].task_ids[STORES[name].pair_task[frame // 2]] for frame in frames}
-        assert not any(selects(task, name) for task in tasks)
+        tokens, tasks = STORES[name], STORES[name].pair_task[frames // 2]
+        assert not any(selects(independent(tokens.task_ids[task], tokens.rules[task]), name) for task in tasks)
 
 
 def test_targets_are_outputs_and_at_most_half_are_real():
@@ -45,7 +71,7 @@ def test_targets_are_outputs_and_at_most_half_are_real():
 def test_the_same_grid_comes_once():
     frames = make_frames(60, seed=2, prefix="h")
     twins = Frames.from_tasks([*frames.tasks(), *(Task("twin" + t.id, t.train, t.test) for t in frames.tasks())])
-    stores = STORES | {"heldout": tokenise(twins, SETTINGS)}
+    stores = STORES | {"heldout": with_kin(tokenise(twins, SETTINGS))}
     pool = draw_pool(stores, evaluation())
     keys = [grid_key(stores[name], f) for name, frames in pool.targets.items() for f in frames]
     others = [grid_key(stores[name], f) for name, frames in pool.calibration.items() for f in frames]

@@ -48,7 +48,7 @@ def test_every_label_is_probed_by_every_method():
 
 
 def test_what_an_embedding_shows_is_read_off():
-    found = scores(lambda tokens, frames: TokenFeatures([TRAINING]).embed(tokens, frames).frame)
+    found = scores(lambda tokens, frames: TokenFeatures(TRAINING).embed(tokens, frames).frame)
     assert found["size", "linear"] > 0.99
     assert found["objects", "linear"] > 0.99
     rules = scores(knows_the_rule)

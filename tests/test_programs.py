@@ -116,6 +116,7 @@ def test_steps_that_commute_are_of_one_kin() -> None:
     [
         ("gravity(up)", "gravity(left)"),
         ("translate(1,-2)", "translate(2,1)"),
+        ("translate(1,-2)", "move_objects(all,2,1)"),
         ("rotate(90)", "rotate(270)"),
         ("tile(1,3)", "tile(3,1)"),
         ("keep_objects(tallest)", "keep_objects(widest)"),

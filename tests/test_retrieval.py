@@ -4,7 +4,7 @@ from fake_embedders import DIMENSIONS, Guessing, make_tokens
 
 from arcjepa.controls import TokenFeatures
 from arcjepa.embeddings import Embedding
-from arcjepa.retrieval import HALVES, halves, retrieve, retrieve_augmented, retrieve_rearc
+from arcjepa.retrieval import retrieve, retrieve_augmented, retrieve_rearc
 
 RNG = np.random.default_rng(0)
 TASKS = np.repeat(np.arange(30), 4)
@@ -39,19 +39,13 @@ def test_queries_are_ranked_against_the_whole_gallery_and_lonely_ones_left_out()
     assert found.chance == pytest.approx(3 / 120)
 
 
-def test_only_scoreable_tasks_are_queried_each_in_one_half():
-    scoreable = set(TOKENS.task_ids[::2])
-    found = halves(TOKENS.task_ids, scoreable)
-    assert not set(found["selection"]) & set(found["reporting"])
-    assert {TOKENS.task_ids[t] for half in HALVES for t in found[half]} == scoreable
-    pairs = np.zeros((5, 2, DIMENSIONS))
-    queried = retrieve_rearc(Guessing(), TOKENS, pairs + RNG.normal(size=pairs.shape), scoreable)
-    assert {int(t) for half in HALVES for t in queried[half].task} == {t for h in HALVES for t in found[h]}
-
-
-def test_the_halves_do_not_move_when_tasks_are_added():
-    first, more = (halves(ids, set(TOKENS.task_ids)) for ids in (TOKENS.task_ids[:10], TOKENS.task_ids))
-    assert set(first["reporting"]) == {t for t in more["reporting"] if t < 10}
+def test_the_tasks_asked_for_are_queried_and_all_are_in_the_gallery():
+    asked = {"one": set(TOKENS.task_ids[::2]), "other": set(TOKENS.task_ids[1:4:2])}
+    pairs = RNG.normal(size=(5, 2, DIMENSIONS))
+    found = retrieve_rearc(Guessing(), TOKENS, pairs, asked)
+    for name, tasks in asked.items():
+        assert {TOKENS.task_ids[t] for t in found[name].task} == tasks
+        assert found[name].chance == pytest.approx(3 / 119)
 
 
 def test_each_pair_is_seen_under_a_view_of_its_own():
@@ -82,5 +76,5 @@ def test_an_invariant_embedding_finds_pairs_that_views_hide_from_others():
             return Embedding(made.astype(np.float32), made.astype(np.float32))
 
     pairs = np.flatnonzero(~counts.pair_is_test)
-    invariant = retrieve_augmented(Sizes([counts]), counts, pairs, RNG.normal(size=(50, 2, 3)), 7)
+    invariant = retrieve_augmented(Sizes(counts), counts, pairs, RNG.normal(size=(50, 2, 3)), 7)
     assert invariant.hit.mean() == 1

@@ -2,13 +2,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from fake_embedders import Collapsed, Guessing, Oracle, make_tokens
+from fake_embedders import Collapsed, Guessing, Oracle, make_tokens, with_kin
 
 from arcjepa.embeddings import Embedding
 from arcjepa.pool import draw_pool
-from arcjepa.yardstick import HeldOut, training_samples
+from arcjepa.yardstick import HeldOut, readout_pairs, training_samples
 
-HELD = {"validation": make_tokens(40, seed=1, prefix="v"), "heldout": make_tokens(90, seed=2, prefix="h")}
+HELD = {"validation": make_tokens(40, seed=1, prefix="v"), "heldout": with_kin(make_tokens(90, seed=2, prefix="h"))}
 TRAINING = [make_tokens(20, seed=3), make_tokens(60, seed=4)]
 POOL = draw_pool(HELD, SimpleNamespace(pool=256, seed=7))
 ZERO = np.zeros(24, np.float32)
@@ -34,6 +34,13 @@ def test_an_oracle_costs_nothing_and_a_guess_the_logarithm_of_the_pool():
     assert held(Oracle(*HELD.values())).own_prediction(ZERO).nats.max() < 0.01
     assert held(Guessing()).own_prediction(ZERO).nats.mean() == pytest.approx(np.log(256), abs=0.15)
     assert held(Collapsed()).own_prediction(ZERO).nats == pytest.approx(np.log(256))
+
+
+def test_settings_are_chosen_among_the_calibration_targets_alone():
+    """No score of a reported query is in it: targets of other tasks, among themselves."""
+    count = sum(map(len, POOL.calibration.values()))
+    assert held(Oracle(*HELD.values())).own_prediction(ZERO).selection.max() < 0.01
+    assert held(Collapsed()).own_prediction(ZERO).selection == pytest.approx(np.full(count, np.log(count)))
 
 
 def test_the_readout_uses_the_demonstrations_and_the_query_alone_cannot():
@@ -82,3 +89,15 @@ def test_training_sequences_are_half_real_as_far_as_there_are():
     assert sizes == [50, 50]
     sizes = [len(s.sequences.target) for s in training_samples(Guessing(), TRAINING, 220, 7)]
     assert sizes == [80, 140]
+
+
+def test_controls_are_standardised_on_the_pairs_of_the_readout():
+    tokens, frames = readout_pairs(TRAINING, 100, 7)
+    assert len(tokens) == sum(map(len, TRAINING))
+    real = frames < len(TRAINING[0])
+    assert (real.sum(), (~real).sum()) == (100, 100)
+    assert len(set(frames)) == 200
+    assert 20 < real[:100].sum() < 80, "in random order"
+    asked = [2 * (s.sequences.target // 2) + first for s, first in
+             zip(training_samples(Guessing(), TRAINING, 100, 7), (0, len(TRAINING[0])), strict=True)]  # fmt: skip
+    assert set(np.concatenate(asked)) == {frame for frame in frames if frame % 2 == 0}

@@ -1,4 +1,4 @@
-"""Print the comparison as a short table, and where the report is: the end of `make run`."""
+"""Print the comparison as two short tables, and where the report is: the end of `make run`."""
 
 import sys
 from pathlib import Path
@@ -7,26 +7,43 @@ import pandas as pd
 
 from arcjepa.config import load
 
-COLUMNS = {
-    "val_nce": "own predictor, nats",
-    "readout_nce": "read-out, nats",
+NATS = {
+    "val_nce": "own predictor",
+    "val_nce_validation": "of it real tasks",
+    "readout_nce": "read-out",
+    "query_only_nce": "query alone",
+    "selection_nce": "to choose by",
+}
+SHARES = {
     "ranking_a": "ranking A",
     "ranking_b": "B",
     "ranking_c": "C",
     "retrieval_rearc": "retrieval",
     "effective_rank_target": "rank",
 }
+APART = "apart_from_untrained"
 
 
 def cell(row: pd.Series, measure: str) -> str:
     """Value with its 95 % interval; a dash where the measure does not apply."""
-    if pd.isna(row[measure]):
+    if pd.isna(row.get(measure)):
         return "-"
     return f"{row[measure]:.2f} [{row[measure + '_low']:.2f}, {row[measure + '_high']:.2f}]"
 
 
+def summary(metrics: pd.DataFrame) -> str:
+    """Nats, where less is better, then what counts as good where it is high. `metrics`: metrics.csv by name."""
+    tables = [
+        pd.DataFrame({heading: [cell(row, m) for _, row in metrics.iterrows()] for m, heading in columns.items()})
+        for columns in (NATS, SHARES)
+    ]
+    if APART in metrics:
+        tables[0]["apart from untrained"] = metrics[APART].fillna("-").to_numpy()
+    texts = [table.set_axis(metrics.index.rename(None)).to_string() for table in tables]
+    return f"Nats, less is better:\n{texts[0]}\n\nShares that are right, and dimensions:\n{texts[1]}"
+
+
 if __name__ == "__main__":
     metrics = pd.read_csv(Path("results/comparison") / load().scale / "metrics.csv").set_index("name")
-    table = {heading: [cell(row, m) for _, row in metrics.iterrows()] for m, heading in COLUMNS.items()}
-    print(pd.DataFrame(table, index=list(metrics.index)).to_string())
+    print(summary(metrics))
     print(f"\nReport: {Path(sys.argv[1]).resolve()}")

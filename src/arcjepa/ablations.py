@@ -1,7 +1,7 @@
 """The tables of a set of scenarios: what each changes, how it comes out, and by how much it is apart from the others.
 
-A set's first member is its reference. Differences are the member less what it is measured against, paired by task.
-Shapes: S seeds, K tasks.
+A set's first member is its reference. Differences are the member less what it is measured against, paired by task and
+seed.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -12,12 +12,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from arcjepa.comparison import HEADLINE, Runs, difference, interval, load_runs
+from arcjepa.comparison import HEADLINE, Runs, difference, interval, load_runs, sums_of
+from arcjepa.config import Params
 from arcjepa.data_settings import Evaluation
-from arcjepa.errors import UserError
-from arcjepa.intervals import LEVEL, UNKNOWN, Interval, Sums, bootstrap, scalar_interval
+from arcjepa.formulas import relational_growth
+from arcjepa.intervals import LEVEL, UNKNOWN, Interval, Sums, bootstrap, over_seeds
+from arcjepa.run_folders import by_name
 from arcjepa.scenarios import changes, describe, is_crossed
 from arcjepa.settings import Phase
+from arcjepa.success_settings import Success
+from arcjepa.tables import read_table
 
 MEASURES = (
     *("val_nce", "readout_nce", "ranking_a", "ranking_b", "ranking_c", "retrieval_rearc"),
@@ -29,21 +33,12 @@ EFFECTS = np.array([[-0.5, 0.5, -0.5, 0.5], [-0.5, -0.5, 0.5, 0.5], [1, -1, -1, 
 INTERACTION = "interaction"
 
 
-def relational_growth(epochs: pd.DataFrame) -> float:
-    """Largest ratio of the raw relational loss of an epoch to the smallest one until then; NaN where there is none.
-
-    1 is a loss that only falls, which the largest over the smallest would count as growth.
-    """
-    values = _column(epochs, "train_relational")
-    return float((values / values.cummin()).max()) if len(values) and values.min() > 0 else float("nan")
-
-
-def grad_norm_max(epochs: pd.DataFrame) -> float:
+def grad_norm_max(epochs: pd.DataFrame, success: Success) -> float:
     """Largest norm of the gradient before clipping; NaN where none was recorded."""
     return float(_column(epochs, "grad_norm_max").max())
 
 
-RECORDED: dict[str, Callable[[pd.DataFrame], float]] = {
+RECORDED: dict[str, Callable[[pd.DataFrame, Success], float]] = {
     "relational_growth": relational_growth,
     "grad_norm_max": grad_norm_max,
 }
@@ -59,77 +54,76 @@ class Member:
     runs: Runs
     epochs: dict[str, pd.DataFrame]
     """By the name of the seed's folder."""
+    success: Success
 
     def recorded(self, quantity: str) -> dict[str, float]:
         """A quantity of RECORDED by seed, where it is finite."""
-        values = {seed: RECORDED[quantity](table) for seed, table in self.epochs.items()}
+        values = {seed: RECORDED[quantity](table, self.success) for seed, table in self.epochs.items()}
         return {seed: value for seed, value in values.items() if np.isfinite(value)}
 
 
-def load_members(scores: Iterable[Path | str], settings: Callable[[str], Phase]) -> list[Member]:
+def load_members(scores: Iterable[Path | str], params: Params) -> list[Member]:
     """The members that these files (.../NAME/seedN/scores.csv) are of, in their order.
 
     Errors: UserError naming a file that cannot be read.
     """
-    folders: dict[str, list[Path]] = {}
-    for path in map(Path, scores):
-        folders.setdefault(path.parts[-3], []).append(path.parent)
-    return [
-        Member(name, settings(name), load_runs(name, seeds), {f.name: read_record(f / "epochs.csv") for f in seeds})
-        for name, seeds in folders.items()
-    ]
+    members = []
+    for name, seeds in by_name(scores).items():
+        epochs = {folder.name: read_record(folder / "epochs.csv") for folder in seeds}
+        members.append(Member(name, params.phase_settings(name), load_runs(name, seeds), epochs, params.success))
+    return members
 
 
 def read_record(path: Path) -> pd.DataFrame:
     """A table of a run's record; an empty one where the run is missing. Errors: UserError naming the file."""
-    try:
-        return pd.read_csv(path)
-    except FileNotFoundError:
-        return pd.DataFrame()
-    except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
-        raise UserError(f"{path}: {error}; make it again with `snakemake --force {path}`") from None
+    return read_table(path) if path.exists() else pd.DataFrame()
 
 
-def ablation_table(members: Sequence[Member], settings: Evaluation) -> pd.DataFrame:
-    """One row per member; M_low and M_high (95 %) stand right after each quantity M.
+def ablation_table(members: Sequence[Member], settings: Evaluation, untrained: Runs | None = None) -> pd.DataFrame:
+    """One row per member, and a last one of the untrained control where it is given.
 
-    `changes` are the settings that differ from the reference, `step` those that differ from the row above. After the
-    measures come quantities of the record over seeds, then M_change and M_step: the differences from the reference
-    and from the row above, below zero where the member is better.
+    M_low and M_high (95 %) stand right after each quantity M. `changes` are the settings that differ from the
+    reference, `step` those that differ from the row above. After the measures come quantities of the record over seeds,
+    then M_change and M_step: the differences from the reference and from the row above, below zero where the member is
+    better.
     """
     rows = [_row(members, index, settings) for index in range(len(members))]
+    rows += [_scores(untrained, members[0].runs, settings)] if untrained else []
     return pd.DataFrame(rows).astype({"seeds": "Int64", "hyperparameters": "Int64"})
 
 
 def _row(members: Sequence[Member], index: int, settings: Evaluation) -> dict[str, Any]:
     first, above, member = members[0], members[max(0, index - 1)], members[index]
-    row: dict[str, Any] = {
-        "name": member.name,
+    row = _scores(member.runs, first.runs if index else None, settings)
+    row |= {
         "changes": describe(changes(first.phase, member.phase)),
         "step": describe(changes(above.phase, member.phase)),
-        "seeds": len(member.runs.scores),
-        "hyperparameters": member.runs.hyperparameters,
     }
-    for measure in MEASURES:
-        row |= _columns(measure, interval(member.runs, *HEADLINE[measure], settings))
     for quantity in RECORDED:
         row |= _columns(quantity, over_seeds(list(member.recorded(quantity).values())))
-    for suffix, other in (("change", first), ("step", above)):
-        for measure in PAIRED:
-            known = UNKNOWN if index == 0 else difference(member.runs, other.runs, *HEADLINE[measure], settings)
-            row |= _columns(f"{measure}_{suffix}", known)
-    return row | {"missing": " ".join(member.runs.missing)}
+    for measure in PAIRED if index else ():
+        row |= _columns(f"{measure}_step", difference(member.runs, above.runs, *HEADLINE[measure], settings))
+    return row
+
+
+def _scores(runs: Runs, reference: Runs | None, settings: Evaluation) -> dict[str, Any]:
+    """A row with what was measured alone, and its difference from the reference."""
+    row: dict[str, Any] = {"name": runs.name, "changes": "", "step": "", "seeds": len(runs.scores)}
+    row["hyperparameters"] = runs.hyperparameters
+    for measure in MEASURES:
+        row |= _columns(measure, interval(runs, *HEADLINE[measure], settings))
+    for quantity in RECORDED:
+        row |= _columns(quantity, UNKNOWN)
+    for measure in PAIRED:
+        known = difference(runs, reference, *HEADLINE[measure], settings) if reference else UNKNOWN
+        row |= _columns(f"{measure}_change", known)
+    for measure in PAIRED:
+        row |= _columns(f"{measure}_step", UNKNOWN)
+    return row | {"missing": " ".join(runs.missing)}
 
 
 def _columns(name: str, values: Interval) -> dict[str, float]:
     return dict(zip((name, f"{name}_low", f"{name}_high"), values, strict=True))
-
-
-def over_seeds(values: Sequence[float]) -> Interval:
-    """Mean with an interval from the spread between seeds, which a single seed does not have."""
-    if len(values) < 2:
-        return (values[0], *UNKNOWN[1:]) if values else UNKNOWN
-    return scalar_interval(np.array(values), np.zeros(len(values)))
 
 
 def effects_table(members: Sequence[Member], settings: Evaluation) -> pd.DataFrame:
@@ -143,8 +137,8 @@ def effects_table(members: Sequence[Member], settings: Evaluation) -> pd.DataFra
     names = [*(describe(changes(members[0].phase, member.phase)) for member in members[1:3]), INTERACTION]
     rows = []
     for measure in PAIRED:
-        cells = _scored(members, *HEADLINE[measure])
-        seeds = min(len(totals) for totals, _ in cells) if cells else 0
+        cells = sums_of([member.runs for member in members], *HEADLINE[measure])
+        seeds = min(len(cell.seeds) for cell in cells) if cells else 0
         rows += [(measure, name, *found, seeds) for name, found in zip(names, effects(cells, settings), strict=True)]
     for quantity in RECORDED:
         cells, seeds = _seeded([member.recorded(quantity) for member in members])
@@ -158,36 +152,24 @@ def effects_table(members: Sequence[Member], settings: Evaluation) -> pd.DataFra
 def effects(cells: Sequence[Sums], settings: Evaluation) -> list[Interval]:
     """EFFECTS on the means of four cells on the same tasks, with the percentiles of their paired bootstrap.
 
-    Shape: totals and weights (S, K) of each cell. No cells: nothing is known.
+    No cells: nothing is known.
     """
     if not cells:
         return [UNKNOWN] * len(EFFECTS)
-    values = EFFECTS @ [totals.sum() / weights.sum() for totals, weights in cells]
+    values = EFFECTS @ [cell.mean for cell in cells]
     resampled = EFFECTS @ bootstrap(cells, settings.bootstrap, settings.seed)
     tail = 100 * (1 - LEVEL) / 2
     bounds = np.nanpercentile(resampled, [tail, 100 - tail], axis=1).T
     return [(float(value), float(low), float(high)) for value, (low, high) in zip(values, bounds, strict=True)]
 
 
-def _scored(members: Sequence[Member], measure: str, part: str) -> list[Sums]:
-    """Totals and weights of each member on all tasks that any of them has; none where a member was not measured."""
-    sums = []
-    for member in members:
-        chosen = [t[(t["measure"] == measure) & ((t["set"] == part) if part else True)] for t in member.runs.scores]
-        sums.append([t.groupby(["set", "task"])[["total", "weight"]].sum() for t in chosen if len(t)])
-    if not all(sums):
-        return []
-    tasks = sorted(set().union(*(table.index for tables in sums for table in tables)))
-    aligned = [np.stack([t.reindex(tasks, fill_value=0.0).to_numpy(float) for t in tables]) for tables in sums]
-    return [(cell[..., 0], cell[..., 1]) for cell in aligned]
-
-
 def _seeded(values: Sequence[dict[str, float]]) -> tuple[list[Sums], int]:
-    """Values by seed as totals and weights (1, S): seeds that all have are resampled as tasks are, and how many."""
+    """Values by seed as those of a single task, for the seeds that all have, and how many these are."""
     seeds = sorted(set.intersection(*map(set, values)))
     if not seeds:
         return [], 0
-    return [(np.array([[cell[seed] for seed in seeds]]), np.ones((1, len(seeds)))) for cell in values], len(seeds)
+    sums = [Sums(np.array([[c[seed]] for seed in seeds]), np.ones((len(seeds), 1)), tuple(seeds)) for c in values]
+    return sums, len(seeds)
 
 
 def _column(table: pd.DataFrame, name: str) -> pd.Series:

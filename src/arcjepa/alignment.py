@@ -37,7 +37,7 @@ class Limits:
     lambdas: tuple[float, float]
     """Range of lambda_sigreg that is known to work."""
     lines: int
-    """Of the training core."""
+    """Of code, of the training core."""
 
     @property
     def few(self) -> int:
@@ -140,10 +140,10 @@ def mixed_precision(run: Trained, limits: Limits) -> Score:
 
 
 def minimal_core(run: Trained, limits: Limits) -> Score:
-    """By the lines of the modules that a training step executes."""
+    """By the lines of code in the modules that a training step executes."""
     small = limits.lines <= limits.success.core_lines
     score = ONE if small else HALF if limits.lines < limits.large else ZERO
-    return score, f"{limits.lines} lines"
+    return score, f"{limits.lines} lines of code"
 
 
 def _primary(run: Trained) -> bool:
@@ -171,8 +171,8 @@ PRINCIPLES = (
               no_stop_gradient),
     Principle("BF16 mixed precision", "1: all seeds trained under bf16 autocast, which GPUs have; 1/2: some; 0: none",
               mixed_precision),
-    Principle("Minimal core", "1: at most {core_lines:g} lines in the modules that a training step executes; 1/2: "
-              "fewer than {large}; 0: else", minimal_core),
+    Principle("Minimal core", "1: at most {core_lines:g} lines of code in the modules that a training step executes; "
+              "1/2: fewer than {large}; 0: else", minimal_core),
 )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 
 from arcjepa.errors import UserError
 from arcjepa.files import write_atomic
-from arcjepa.params import did_you_mean, leaves
+from arcjepa.params import did_you_mean, leaves, put
 
 ANALYSIS = Path("data/raw/analysis")
 TEXT = "text"
@@ -207,14 +207,7 @@ def settings(folder: Path = ANALYSIS) -> dict[str, Any]:
     flat = {ours: values[theirs] for theirs, ours in _SETTINGS.items()} | _IMPLIED | NOT_PRINTED
     part, whole, share = _SHARE_OF_WEIGHT
     flat[share] = round(values[part] / values[whole], 6)
-    tree: dict[str, Any] = {}
-    for name, value in sorted(flat.items()):
-        *path, leaf = name.split(".")
-        branch = tree
-        for key in path:
-            branch = branch.setdefault(key, {})
-        branch[leaf] = value
-    return tree
+    return put({}, dict(sorted(flat.items())))
 
 
 def _values(folder: Path) -> dict[str, Any]:

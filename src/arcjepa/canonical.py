@@ -1,4 +1,4 @@
-"""Hashes that are blind to D8 (rotations, flips) and renamed colours, of grids, pairs and tasks.
+"""Hashes that are blind to D8 (rotations, flips) and renamed colours, of grids and pairs.
 
 They find copies that were turned or recoloured. They do not see shifted, cropped or partly changed copies.
 """
@@ -34,12 +34,6 @@ def pair_hash(pair: Pair) -> str:
 def pair_hashes(task: Task) -> frozenset[str]:
     """The hashes of all pairs, tests included."""
     return frozenset(pair_hash(pair) for pair in task.pairs)
-
-
-def task_hash(task: Task) -> str:
-    """32 hex digits, the same for the same pairs in any order, each turned and recoloured on its own."""
-    hashes = sorted(pair_hash(pair) for pair in task.pairs)
-    return hashlib.blake2b("".join(hashes).encode(), digest_size=16).hexdigest()
 
 
 def find_overlaps(tasks: Iterable[Task], others: Iterable[Task]) -> Overlaps:

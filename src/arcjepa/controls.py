@@ -4,7 +4,6 @@ Two predictors over the same features: `analogy`, f(x) + mean(f(y) - f(x)) of th
 Legend: M frames, S object slots, P masks, B sequences, F context frames, W features.
 """
 
-from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -27,15 +26,20 @@ RULES = ("analogy", "copy")
 class TokenFeatures:
     """An `Embedder` without anything learned: standardised features of a frame's tokens, clipped to +-6."""
 
-    def __init__(self, training: Sequence[Tokens], rule: str = "analogy", window: Literal[3, 5, 7] = 3) -> None:
-        """`training`: the frames that the features are standardised on. `rule`: one of RULES."""
+    def __init__(
+        self,
+        tokens: Tokens,
+        frames: np.ndarray | None = None,
+        rule: str = "analogy",
+        window: Literal[3, 5, 7] = 3,
+    ) -> None:
+        """`frames` (M,) of `tokens`, all if None: what the features are standardised on. `rule`: one of RULES."""
         assert rule in RULES, f"rule {rule!r}; allowed: {', '.join(RULES)}"
         self.rule = rule
         off = Curriculum(enabled=False, epochs=[1])
         self.sequence = SequenceSettings(framing="demonstrations", window=window, synthetic_share=0.0, curriculum=off)
-        self._standardiser = Standardiser.fit(
-            np.concatenate([token_features(tokens, np.arange(len(tokens))) for tokens in training])
-        )
+        frames = np.arange(len(tokens)) if frames is None else frames
+        self._standardiser = Standardiser.fit(token_features(tokens, frames))
 
     def embed(self, tokens: Tokens, frames: np.ndarray | None = None, view: View | None = None) -> Embedding:
         """(M, W) for `frames` (M,), all frames if None; before and after the projector are the same here."""

@@ -20,10 +20,11 @@ from arcjepa.geometry import (
 )
 from arcjepa.pool import draw_pool
 from arcjepa.probes import Samples, probe, sample_pairs
-from arcjepa.programs import kin, parse_program
+from arcjepa.programs import independent
 from arcjepa.ranking import TestSet, rank_candidates
 from arcjepa.retrieval import Retrieval, retrieve_augmented, retrieve_rearc
 from arcjepa.scores import Scores
+from arcjepa.shares import selects
 from arcjepa.tokens import Tokens
 from arcjepa.yardstick import HeldOut, Sample, Yardstick, training_samples
 
@@ -48,11 +49,14 @@ class EvaluationData:
     """Test sets by name; the examples are from the first."""
 
     @property
-    def scoreable(self) -> frozenset[str]:
-        """RE-ARC tasks whose original was not trained on: those of the validation split, or outside the pool."""
+    def rearc_queries(self) -> dict[str, frozenset[str]]:
+        """RE-ARC tasks whose original was not trained on, by measure: those that early stopping and scorers were
+        chosen on stand apart from those that are reported, the others of the validation split and outside the pool."""
         # A task of the user's that trains has the id "<name>/<id>".
         trained = {task.rsplit("/")[-1] for task in self.training.task_ids}
-        return frozenset(self.rearc.task_ids) - trained
+        scoreable = frozenset(self.rearc.task_ids) - trained
+        chosen = {task for task in self.validation.task_ids if selects(task, "validation")}
+        return {"retrieval_rearc": scoreable - chosen, "retrieval_rearc_selection": scoreable & chosen}
 
 
 def evaluate(embedder: Embedder, data: EvaluationData, settings: Evaluation) -> Scores:
@@ -68,6 +72,7 @@ def evaluate(embedder: Embedder, data: EvaluationData, settings: Evaluation) -> 
     training = training_samples(embedder, [data.training, data.synthetic], settings.readout_sequences, settings.seed)
     own = held.own_prediction(np.concatenate([sample.target() for sample in training]).mean(axis=0))
     _add_yardstick(scores, "val_nce", own, held)
+    _add_nats(scores, "selection_nce", own.selection, held, "calibration")
     for measure, frames in YARDSTICKS.items():
         _add_yardstick(scores, measure, held.readout(training, frames), held)
     _add_geometry(scores, held)
@@ -84,30 +89,30 @@ def evaluate(embedder: Embedder, data: EvaluationData, settings: Evaluation) -> 
 
 
 def clusters(tokens: Tokens) -> tuple[list[str], np.ndarray]:
-    """What intervals resample as one, and which of them each task belongs to.
-
-    Synthetic tasks of kindred rules are no independent draws, so they go together; a real task stands for itself.
-    """
-    names = [
-        kin(parse_program(rule)) if rule else task for rule, task in zip(tokens.rules, tokens.task_ids, strict=True)
-    ]
+    """What intervals resample as one, and which of them each task belongs to."""
+    names = list(map(independent, tokens.task_ids, tokens.rules))
     ids, index = np.unique(names, return_inverse=True)
     return ids.tolist(), index
 
 
 def _add_yardstick(scores: Scores, measure: str, yardstick: Yardstick, held: HeldOut) -> None:
-    first = 0
-    for name, sample in zip(held.sets, held.samples("pool"), strict=True):
-        nats = yardstick.nats[first : first + len(sample.sequences.target)]
-        first += len(nats)
-        ids, cluster = clusters(sample.store.tokens)
-        scores.add_means(measure, name, ids, cluster[sample.sequences.task], [nats])
+    _add_nats(scores, measure, yardstick.nats, held, "pool")
     scorer = yardstick.scorer
     scores.record[measure] = {
         "scorer": scorer.kind,
         "temperature": scorer.temperature,
         "calibration_nce": scorer.calibration_nce,
     } | ({} if yardstick.alpha is None else {"alpha": yardstick.alpha})
+
+
+def _add_nats(scores: Scores, measure: str, nats: np.ndarray, held: HeldOut, split: str) -> None:
+    """`nats` (n,): of the queries of a split, its sets one after the other."""
+    first = 0
+    for name, sample in zip(held.sets, held.samples(split), strict=True):
+        ids, cluster = clusters(sample.store.tokens)
+        part = slice(first, first + len(sample.sequences.target))
+        scores.add_means(measure, name, ids, cluster[sample.sequences.task], [nats[part]])
+        first = part.stop
 
 
 def _add_geometry(scores: Scores, held: HeldOut) -> None:
@@ -153,9 +158,8 @@ def _pairs(sample: Sample, seed: int) -> Samples:
 
 
 def _add_retrieval(scores: Scores, embedder: Embedder, data: EvaluationData, training: np.ndarray, seed: int) -> None:
-    found = retrieve_rearc(embedder, data.rearc, training, data.scoreable)
-    _add_retrieved(scores, "retrieval_rearc", "rearc", data.rearc, found["reporting"])
-    _add_retrieved(scores, "retrieval_rearc_selection", "rearc", data.rearc, found["selection"])
+    for measure, found in retrieve_rearc(embedder, data.rearc, training, data.rearc_queries).items():
+        _add_retrieved(scores, measure, "rearc", data.rearc, found)
     for name, test in data.tests.items():
         ranked = np.unique(test.tokens.pair_task[test.candidates.query_pair])
         pairs = np.flatnonzero(np.isin(test.tokens.pair_task, ranked) & ~test.tokens.pair_is_test)

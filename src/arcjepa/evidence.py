@@ -3,24 +3,23 @@
 Differences between phases are paired by task and seed. Nats fall where an encoder is better.
 """
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from arcjepa.claims import Tables
 from arcjepa.comparison import Runs, apart, difference, load_runs
 from arcjepa.config import Params, canonical, hyperparameters, resolved
-from arcjepa.errors import UserError
-from arcjepa.formulas import Resolved, leaf
-from arcjepa.intervals import UNKNOWN, Interval, scalar_interval
-from arcjepa.params import leaves
+from arcjepa.formulas import Resolved
+from arcjepa.intervals import UNKNOWN, Interval
+from arcjepa.params import leaf, leaves
+from arcjepa.run_folders import read_object
 from arcjepa.settings import Phase
+from arcjepa.tables import read_table
 
 NOT_RUN = "not run"
 MEASURE = "val_nce"
@@ -70,25 +69,17 @@ def load_trained(name: str, folders: Sequence[Path], phase: Phase) -> Trained | 
     present = [folder for folder in folders if (folder / "run.json").is_file()]
     if not present:
         return None
-    summaries = [_read_json(folder / "run.json") for folder in present]
-    diagnoses = [_read_json(f / "diagnosis.json") for f in present if (f / "diagnosis.json").is_file()]
+    summaries = [read_object(folder / "run.json") for folder in present]
+    diagnoses = [read_object(f / "diagnosis.json") for f in present if (f / "diagnosis.json").is_file()]
     return Trained(
         name,
         summaries[0].get("settings") or resolved(phase),
         summaries[0].get("hyperparameters") or hyperparameters(phase),
         [str(summary.get("device", "")) for summary in summaries],
-        [pd.read_csv(folder / "epochs.csv") for folder in present],
-        [pd.read_csv(folder / "steps.csv") for folder in present],
+        [read_table(folder / "epochs.csv") for folder in present],
+        [read_table(folder / "steps.csv") for folder in present],
         [finding for diagnosis in diagnoses for finding in diagnosis["findings"]],
     )
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}: not valid JSON ({error}); delete it and run the workflow") from None
-    return content
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +107,7 @@ class Evidence:
         return value, low, high
 
     def paired(self, before: str, after: str, measure: str = MEASURE) -> Interval:
-        """By how many nats `after` is worse than `before`, paired by task; NaN where one was not measured."""
+        """By how many nats `after` is worse than `before`, paired by task and seed; NaN where one was not measured."""
         if not {before, after} <= set(self.runs):
             return UNKNOWN
         pair = self.runs[after], self.runs[before]
@@ -173,13 +164,6 @@ def mechanisms(names: Iterable[str]) -> list[str]:
 def worse(gap: Interval) -> bool | None:
     """Whether a paired difference in nats is above zero with its whole interval; None where it is unknown."""
     return {"yes": True, "": None}.get(apart(gap), False)
-
-
-def over_seeds(values: Sequence[float]) -> Interval:
-    """Mean over seeds with its 95 % interval from their spread; no interval of a single seed."""
-    known = np.array(values, float)
-    value, low, high = scalar_interval(known, np.zeros(len(known)))
-    return (value, low, high) if len(known) > 1 else (value, float("nan"), float("nan"))
 
 
 def nats(value: Interval, sign: str = "") -> str:

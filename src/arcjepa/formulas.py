@@ -10,20 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from arcjepa.params import leaf
 from arcjepa.success_settings import Success
 
 Resolved = Mapping[str, Any]
 TINY = 1e-12
-
-
-def leaf(settings: Resolved, path: str, default: Any = None) -> Any:
-    """A leaf ("loss.teacher.enabled"), or `default` where it is switched off."""
-    inner: Any = settings
-    for part in path.split("."):
-        if not isinstance(inner, Mapping) or part not in inner:
-            return default
-        inner = inner[part]
-    return inner
+QUEUED = "val_prediction_queue"
+"""Column of epochs.csv that records lack which are older than it."""
 
 
 def commitment_weight(settings: Resolved) -> float:
@@ -82,6 +75,21 @@ def rise(epochs: pd.DataFrame, column: str) -> float:
     return float(values[-1] / max(np.nanmin(values), TINY) - 1) if np.isfinite(values[-1]) else math.inf
 
 
+def comparable_loss(settings: Resolved, epochs: pd.DataFrame) -> pd.DataFrame:
+    """By epoch: `loss`, the validation total of InfoNCE as the analysed run's reads, and `chance`, both in nats.
+
+    Less the relational part, and less the commitment loss, which the analysed total lacks. With the InfoNCE against the
+    batch and the training queue, as far as it is filled, where the record has it; else against the batch alone.
+    """
+    parts = [f"val_{term}_weighted" for term in ("relational", "commitment")]
+    loss = epochs["val_total"] - sum(epochs[name].fillna(0.0) for name in parts if name in epochs)
+    candidates = pd.Series(settings["training"]["batch_size"], epochs.index, dtype=float)
+    if QUEUED in epochs and epochs[QUEUED].notna().any():
+        loss = loss - epochs["val_prediction"] + epochs[QUEUED]
+        candidates = candidates + epochs.get("queue_fill", 1.0) * leaf(settings, "loss.infonce.queue", 0)
+    return pd.DataFrame({"loss": loss, "chance": np.log(candidates)})
+
+
 def after_warm_up(table: pd.DataFrame, key: str, success: Success) -> pd.DataFrame:
     """The rows whose `key` ("epoch" | "step") lies after the first share of the last one; the last row at least."""
     if len(table) < 2:
@@ -97,9 +105,12 @@ def growth(values: pd.Series) -> float:
 
 
 def relational_growth(epochs: pd.DataFrame, success: Success) -> float:
-    """Growth of the weighted relational loss after warm-up; NaN without one."""
-    name = "train_relational_weighted"
-    return growth(after_warm_up(epochs, "epoch", success)[name]) if name in epochs else math.nan
+    """Growth of the relational loss after warm-up, before its weight where the record has that; NaN without one.
+
+    A fixed weight changes no ratio, but 0, which ablations weigh it by, would leave nothing of it.
+    """
+    names = [name for name in ("train_relational", "train_relational_weighted") if name in epochs]
+    return growth(after_warm_up(epochs, "epoch", success)[names[0]]) if names else math.nan
 
 
 def term_growths(epochs: pd.DataFrame, success: Success) -> pd.DataFrame:

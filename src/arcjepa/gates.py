@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from arcjepa import conditions
+from arcjepa.config import from_mapping
 from arcjepa.evidence import Evidence
 from arcjepa.findings.experiments import Experiments
 from arcjepa.judgements import NO, UNKNOWN, YES, Condition
@@ -56,7 +57,9 @@ def production(task: tuple[str, str], evidence: Evidence, phase: str) -> str:
     run = evidence.trained.get(phase)
     if run and run.planned < conditions.roadmap_epochs(evidence, conditions.DIAGNOSTIC):
         return f"dvc exp run -S scale=diagnostic -S phase={phase}"
-    longer = f" -S base.training.epochs={epochs}" if epochs != evidence.tree["base"]["training"]["epochs"] else ""
+    planned = from_mapping({**evidence.tree, "scale": "production"}).base["training"]["epochs"]
+    key = Experiments(evidence.params.names[0], "production", evidence.tree).key("training.epochs")
+    longer = f" -S {key}={epochs}" if epochs != planned else ""
     return f"dvc exp run -S scale=production{longer} -S phase={phase}"
 
 

@@ -1,6 +1,7 @@
 """95 % intervals: a bootstrap over tasks and seeds for means, and jackknife errors joined with seeds for scalars."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,26 +14,42 @@ Interval = tuple[float, float, float]
 UNKNOWN: Interval = (float("nan"), float("nan"), float("nan"))
 
 
-Sums = tuple[np.ndarray, np.ndarray]
-"""Totals and weights (S, K) of S seeds on K tasks: a mean is sum(total) / sum(weight)."""
+class Sums(NamedTuple):
+    """Of S seeds on K tasks: a mean is sum(total) / sum(weight)."""
+
+    totals: np.ndarray
+    """(S, K)"""
+    weights: np.ndarray
+    """(S, K)"""
+    seeds: tuple[str, ...]
+    """The names of the S seeds, in ascending order."""
+
+    @property
+    def mean(self) -> float:
+        """Over tasks and seeds."""
+        return float(self.totals.sum() / self.weights.sum())
 
 
 def bootstrap(samples: Sequence[Sums], resamples: int, seed: int) -> np.ndarray:
     """(len(samples), resamples) means under resampling of tasks and of seeds.
 
     All samples are on the same K tasks, and one draw of tasks serves them all: what is hard for one seed or encoder is
-    hard for the others, so tasks do not average out over seeds, and differences of encoders are paired.
+    hard for the others, so tasks do not average out over seeds, and differences of encoders are paired. So are they by
+    seed, which draws data and weights: samples of the same seeds share a draw of them, others have draws of their own.
     """
-    assert len({part.shape[1] for sums in samples for part in sums}) == 1, "samples on the same tasks"
+    assert len({part.shape[1] for sums in samples for part in sums[:2]}) == 1, "samples on the same tasks"
+    for sums in samples:
+        assert len(set(sums.seeds)) == len(sums.totals), "a name a seed"
+        assert list(sums.seeds) == sorted(sums.seeds), "names of seeds in order"
     rng = np.random.default_rng(seed)
     values = np.empty((len(samples), resamples))
     for first in range(0, resamples, BLOCK):
         size = min(BLOCK, resamples - first)
-        tasks = _counts(rng, size, samples[0][0].shape[1])
-        for row, (totals, weights) in zip(values, samples, strict=True):
-            seeds = _counts(rng, size, len(totals))
-            numerator = ((tasks @ totals.T) * seeds).sum(axis=1)
-            denominator = ((tasks @ weights.T) * seeds).sum(axis=1)
+        tasks = _counts(rng, size, samples[0].totals.shape[1])
+        drawn = {seeds: _counts(rng, size, len(seeds)) for seeds in dict.fromkeys(sums.seeds for sums in samples)}
+        for row, (totals, weights, seeds) in zip(values, samples, strict=True):
+            numerator = ((tasks @ totals.T) * drawn[seeds]).sum(axis=1)
+            denominator = ((tasks @ weights.T) * drawn[seeds]).sum(axis=1)
             row[first : first + size] = np.divide(
                 numerator, denominator, out=np.full(size, np.nan), where=denominator != 0
             )
@@ -45,20 +62,17 @@ def _counts(rng: np.random.Generator, size: int, n: int) -> np.ndarray:
     return np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n).astype(np.float64)
 
 
-def mean_interval(totals: np.ndarray, weights: np.ndarray, resamples: int, seed: int) -> Interval:
-    """sum(total) / sum(weight) over tasks and seeds, with the percentiles of its bootstrap. Shape: (S, K) each."""
-    if not weights.sum():
-        return UNKNOWN
-    return float(totals.sum() / weights.sum()), *_percentiles(bootstrap([(totals, weights)], resamples, seed)[0])
+def mean_interval(sums: Sums, resamples: int, seed: int) -> Interval:
+    """sum(total) / sum(weight) over tasks and seeds, with the percentiles of its bootstrap."""
+    return (sums.mean, *_percentiles(bootstrap([sums], resamples, seed)[0])) if sums.weights.sum() else UNKNOWN
 
 
 def difference_interval(first: Sums, second: Sums, resamples: int, seed: int) -> Interval:
     """Mean of the first less that of the second, on the same tasks, with the percentiles of its paired bootstrap."""
-    if not (first[1].sum() and second[1].sum()):
+    if not (first.weights.sum() and second.weights.sum()):
         return UNKNOWN
-    value = first[0].sum() / first[1].sum() - second[0].sum() / second[1].sum()
     values = bootstrap([first, second], resamples, seed)
-    return float(value), *_percentiles(values[0] - values[1])
+    return first.mean - second.mean, *_percentiles(values[0] - values[1])
 
 
 def _percentiles(values: np.ndarray) -> tuple[float, float]:
@@ -66,6 +80,13 @@ def _percentiles(values: np.ndarray) -> tuple[float, float]:
     tail = 100 * (1 - LEVEL) / 2
     low, high = np.nanpercentile(values, [tail, 100 - tail])
     return float(low), float(high)
+
+
+def over_seeds(values: Sequence[float]) -> Interval:
+    """Mean over seeds with an interval from their spread, which a single seed does not have; NaN of none."""
+    if len(values) < 2:
+        return (values[0], *UNKNOWN[1:]) if values else UNKNOWN
+    return scalar_interval(np.array(values, float), np.zeros(len(values)))
 
 
 def scalar_interval(values: np.ndarray, errors: np.ndarray) -> Interval:

@@ -16,9 +16,9 @@ from arcjepa import formulas
 from arcjepa.alignment import Limits, alignment, scores
 from arcjepa.claims import Tables, where
 from arcjepa.errors import UserError
-from arcjepa.evidence import Evidence, Trained, nats, over_seeds
-from arcjepa.formulas import leaf
-from arcjepa.intervals import UNKNOWN, Interval
+from arcjepa.evidence import Evidence, Trained, nats
+from arcjepa.intervals import UNKNOWN, Interval, over_seeds
+from arcjepa.params import leaf
 
 MET, MISSED, NOT_COMPARABLE = "met", "missed", "not comparable"
 
@@ -74,21 +74,18 @@ def validation_loss(run: Trained, goal: Goal, context: Context) -> Verdict:
     beside = yardstick(run, context.evidence)
     if run.setting("loss.prediction") != "infonce":
         return Verdict("", NOT_COMPARABLE, f"another objective, in other units than InfoNCE{beside}")
-    best = over_seeds([float(comparable_loss(epochs).min()) for epochs in run.epochs])
-    candidates, theirs = run.setting("training.batch_size"), candidates_of(context.evidence.tables)
-    chances = [math.log(number) for number in (candidates, theirs)]
-    if abs(chances[0] - chances[1]) > context.evidence.params.success.chance_gap:
-        why = f"chance is {chances[0]:.2f} nats here, among a batch of {candidates}, and {chances[1]:.2f} there{beside}"
+    losses = [formulas.comparable_loss(run.settings, epochs) for epochs in run.epochs]
+    chance, gap = math.log(candidates_of(context.evidence.tables)), context.evidence.params.success.chance_gap
+    alike = [table[(table["chance"] - chance).abs() <= gap] for table in losses]
+    compared = all(map(len, alike))
+    best = over_seeds([float(table["loss"].min()) for table in (alike if compared else losses)])
+    if not compared:
+        ours = max(table["chance"].max() for table in losses)
+        why = f"chance is {ours:.2f} nats here, among {math.exp(ours):.0f} targets, and {chance:.2f} there{beside}"
         return Verdict(f"{best[0]:.3f}", NOT_COMPARABLE, why, best)
     limit = goal.low - relational_part(context.evidence.tables)
     why = f"both without the relational part: {best[0]:.2f} against {limit:.2f}; data differ{beside}"
     return Verdict(f"{best[0]:.3f}", _verdict(best[0] < limit), why, best)
-
-
-def comparable_loss(epochs: pd.DataFrame) -> pd.Series:
-    """Validation total less its relational part, and less the commitment loss, which the analysed total lacks."""
-    names = [f"val_{term}_weighted" for term in ("relational", "commitment")]
-    return epochs["val_total"] - sum(epochs[name].fillna(0.0) for name in names if name in epochs)
 
 
 def relational_part(tables: Tables) -> float:

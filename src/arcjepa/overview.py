@@ -1,9 +1,5 @@
-"""One page that says of every phase what was run, what it changed, what that bought, what is wrong, and against what.
+"""One page that says of every phase what was run, what it changed, what that bought, and what is wrong."""
 
-Self-contained HTML: no script, no picture, nothing from the network.
-"""
-
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,23 +12,17 @@ import pandas as pd
 
 from arcjepa.comparison import HEADLINE, Runs, difference, interval
 from arcjepa.config import Params
-from arcjepa.errors import UserError
 from arcjepa.intervals import Interval
+from arcjepa.pages import document
+from arcjepa.run_folders import read_object
 from arcjepa.scenarios import changes, told
 
 MEASURES = {"val_nce": -1, "readout_nce": -1, "ranking_a": 1, "ranking_b": 1, "ranking_c": 1, "retrieval_rearc": 1}
 """What a phase may buy, and whether more of it is better."""
 COLUMNS = ("phase", "what was run", "what it changed", "what that bought", "what is wrong", "targets of the analysis")
+ROOT = "the root of all phases, here over the untrained encoder"
+CONTROL = "the control: the architecture of the first phase, not trained"
 SEVERITIES = ("critical", "warning", "note")
-STYLE = """
-body { font: 13px/1.45 "DejaVu Sans", Verdana, sans-serif; margin: 24px; color: #222; }
-h1 { font-size: 19px; margin: 0 0 4px; } p { color: #666; margin: 0 0 16px; max-width: 75em; }
-table { border-collapse: collapse; width: 100%; }
-th { text-align: left; border-bottom: 2px solid #222; padding: 6px 14px 6px 0; }
-td { vertical-align: top; border-bottom: 1px solid #ccc; padding: 8px 14px 8px 0; }
-ul { margin: 0; padding-left: 1.1em; } td:first-child { font-weight: bold; }
-.good { color: #00734f; } .bad { color: #b3261e; } .none { color: #777; } .critical { font-weight: bold; }
-"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +55,7 @@ def load_accounts(params: Params, runs: Mapping[str, Runs], folders: Mapping[str
                 parent,
                 [*told(changed).values(), *_shortened(gone)],
                 runs[name],
-                *([_read(folder / file) for folder in folders[name]] for file in ("run.json", "diagnosis.json")),
+                *([read_object(folder / file) for folder in folders[name]] for file in ("run.json", "diagnosis.json")),
             )
         )
     return accounts
@@ -75,39 +65,33 @@ def _shortened(gone: list[str]) -> list[str]:
     return [f"{len(gone)} leaves of what is off now"] if gone else []
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}: not valid JSON ({error}); delete it and run the workflow") from None
-    return content
-
-
-def page(params: Params, accounts: Sequence[Account], targets: pd.DataFrame) -> str:
-    """The page. `targets`: targets.csv."""
+def page(params: Params, accounts: Sequence[Account], targets: pd.DataFrame, untrained: Runs) -> str:
+    """The page. `targets`: targets.csv; `untrained`: the control, beside which the root of all phases stands."""
     runs = {account.name: account.runs for account in accounts}
     rows = [
         (
             escape(account.name),
             _listed(_ran(account)),
-            _listed([f"over {account.parent}", *account.changed]) if account.parent else "the root of all phases",
-            _listed(_bought(params, account, runs.get(account.parent))),
+            _listed([f"over {account.parent}", *account.changed] if account.parent else [ROOT]),
+            _listed(_bought(params, account.runs, runs.get(account.parent, untrained))),
             _listed(_wrong(account)),
             _listed(_against(targets[targets["phase"] == account.name])),
         )
         for account in accounts
     ]
+    rows.append(("untrained encoder", CONTROL, "", _listed(_bought(params, untrained, None)), "", ""))
     head = "".join(f"<th>{escape(title)}</th>" for title in COLUMNS)
     body = "\n".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
     about = (
-        "Differences are paired by task against the phase above in its lineage, with 95 % intervals over tasks and "
-        "seeds; nats fall where a phase is better. Faults are read from the record alone, by the rules and thresholds "
-        "of <code>arcjepa diagnose</code>."
+        "Differences are paired by task and seed against the phase above in its lineage, with 95 % intervals. "
+        f"val_nce and readout_nce are nats, which fall where a phase is better; {_chance(untrained)}ranking_a, "
+        "ranking_b, ranking_c and retrieval_rearc are shares of queries with the right answer first, and rise. Faults "
+        "are read from the record alone, by the rules and thresholds of <code>arcjepa diagnose</code>."
     )
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Phases at scale {escape(params.scale)}'
-        f"</title><style>{STYLE}</style></head><body>\n<h1>The phases at scale {escape(params.scale)}, on one page</h1>"
-        f"\n<p>{about}</p>\n<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>\n</body></html>\n"
+    return document(
+        f"Phases at scale {params.scale}",
+        f"<h1>The phases at scale {escape(params.scale)}, on one page</h1>\n<p>{about}</p>\n"
+        f'<table class="wide"><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>\n',
     )
 
 
@@ -122,15 +106,20 @@ def _ran(account: Account) -> list[str]:
     ]
 
 
-def _bought(params: Params, account: Account, parent: Runs | None) -> list[str]:
+def _chance(runs: Runs) -> str:
+    return f"chance is {np.log(runs.pool):.2f}; " if runs.pool else ""
+
+
+def _bought(params: Params, runs: Runs, parent: Runs | None) -> list[str]:
+    """Each measure, and how far it is from that of the parent where there is one."""
     lines = []
     for measure, better in MEASURES.items():
-        value = interval(account.runs, *HEADLINE[measure], params.evaluation)
+        value = interval(runs, *HEADLINE[measure], params.evaluation)
         if np.isnan(value[0]):
             continue
         line = f"{measure} {value[0]:.2f}"
         if parent is not None:
-            gap = difference(account.runs, parent, *HEADLINE[measure], params.evaluation)
+            gap = difference(runs, parent, *HEADLINE[measure], params.evaluation)
             line += f" ({_told(gap, better)})"
         lines.append(line)
     return lines
@@ -170,7 +159,9 @@ def _against(targets: pd.DataFrame) -> list[str]:
         if row["verdict"] in marks
     ]
     others = int((~targets["verdict"].isin(list(marks))).sum())
-    return lines + ([f'<span class="none">{others} not comparable, see targets</span>'] if others else [])
+    none = ["the analysis sets none"] if not len(targets) else []
+    none += [f"{others} not comparable, see targets"] if others else []
+    return lines + [f'<span class="none">{text}</span>' for text in none]
 
 
 def _listed(lines: Iterable[str]) -> str:

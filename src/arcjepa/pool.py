@@ -11,10 +11,12 @@ import numpy as np
 from arcjepa.data_settings import Evaluation
 from arcjepa.embeddings import Embedder, Embedding
 from arcjepa.errors import UserError
+from arcjepa.programs import independent
 from arcjepa.shares import selects
 from arcjepa.tokens import Tokens
 
-CALIBRATION_QUERIES = 512
+CALIBRATION_SHARE, FEWEST = 1 / 8, 64
+"""Calibration targets over pool targets, and the number of them below which the share is larger."""
 MAX_VALIDATION_SHARE = 0.5
 
 
@@ -24,7 +26,8 @@ class Pool:
 
     targets: dict[str, np.ndarray]
     calibration: dict[str, np.ndarray]
-    """Outputs of other tasks, none of them equal to a pool target: scorers and read-outs are fitted on these."""
+    """Outputs of other tasks, none of them equal to a pool target, in the pool's own mixture of sets: scorers and
+    read-outs are fitted on these, and settings chosen."""
 
     def __len__(self) -> int:
         return sum(len(frames) for frames in self.targets.values())
@@ -38,7 +41,8 @@ class Pool:
 def draw_pool(stores: Mapping[str, Tokens], settings: Evaluation) -> Pool:
     """The same pool for every encoder: a pure function of the held-out sets and `settings`.
 
-    The tasks that `arcjepa.shares.selects` only calibrate. Validation tasks fill half of the pool at most.
+    The tasks that `arcjepa.shares.selects` only calibrate. Validation tasks fill half of the pool at most. Sets are
+    mixed for calibration as they are in the pool: a temperature that suits another mixture costs nats.
     Errors: UserError where there are fewer distinct targets than `settings.pool`, or nothing to calibrate on.
     """
     seen: set[bytes] = set()
@@ -55,10 +59,10 @@ def draw_pool(stores: Mapping[str, Tokens], settings: Evaluation) -> Pool:
             f"params.yaml: evaluation.pool: {settings.pool} is not allowed, as there are {found} distinct held-out "
             "targets; allowed: no more than that; lower it, or raise data.synthetic.held_out"
         )
-    share = CALIBRATION_QUERIES // len(stores)
+    share = max(CALIBRATION_SHARE, FEWEST / settings.pool)
     for name, tokens in stores.items():
         drawn = _drawn(tokens, _calibrates(tokens, name), settings.seed)
-        calibration[name] = np.sort(_distinct(tokens, drawn, seen, share))
+        calibration[name] = np.sort(_distinct(tokens, drawn, seen, round(share * len(targets[name]))))
     if not sum(len(frames) for frames in calibration.values()):
         raise UserError("params.yaml: data.synthetic.held_out: too few tasks to calibrate on; allowed: 20 or more")
     return Pool(targets, calibration)
@@ -74,8 +78,9 @@ def grid_key(tokens: Tokens, frame: int) -> bytes:
 
 
 def _calibrates(tokens: Tokens, part: str) -> np.ndarray:
-    """(n_tasks,) bool: the tasks that are never in the pool and never queried."""
-    return np.array([selects(task, part) for task in tokens.task_ids], dtype=bool)
+    """(n_tasks,) bool: the tasks that are never in the pool and never queried, nor any of their kin."""
+    names = map(independent, tokens.task_ids, tokens.rules)
+    return np.array([selects(name, part) for name in names], dtype=bool)
 
 
 def _drawn(tokens: Tokens, chosen: np.ndarray, seed: int) -> np.ndarray:

@@ -24,7 +24,7 @@ SIDED = dict.fromkeys(("top", "bottom", "left", "right"), "outermost") | {
     "width": "side",
 }
 """Selectors and keys that are one another's views, by a common name."""
-SYNONYMS: dict[tuple[str, int | str | None], tuple[str, int | str]] = {
+SYNONYMS: dict[tuple[str, int | str | None], tuple[str, int | str | None]] = {
     ("hollow", None): ("hollow_objects", "all"),
     ("outline", None): ("outline_objects", "all"),
     ("flatten", None): ("recolour_objects", "all"),
@@ -40,8 +40,10 @@ SYNONYMS: dict[tuple[str, int | str | None], tuple[str, int | str]] = {
     ("keep_objects", "single"): ("delete_objects", "plural"),
     ("keep_objects", "symmetric"): ("delete_objects", "asymmetric"),
     ("keep_objects", "asymmetric"): ("delete_objects", "symmetric"),
+    ("move_objects", "all"): ("translate", None),
 }
-"""Two names of one rule: a primitive, with the first of its values or any, and the other name with its first value."""
+"""Two names of one rule: a primitive, with the first of its values or any, and the other name with its first value,
+or with the rest of the values alone. Where one applies and the other does not, they are one rule all the same."""
 Program = tuple[Step, ...]
 
 
@@ -76,6 +78,14 @@ def kin(program: Program) -> str:
     return "|".join(f"{step.name}({_numbered(step, colours)})" for step in steps)
 
 
+def independent(task_id: str, rule: str) -> str:
+    """What a task is an independent draw of: the kin of its rule, or the task itself where the rule is unknown ("").
+
+    Tasks of one kin are no independent draws: they stand on one side of a split, and intervals resample them as one.
+    """
+    return kin(parse_program(rule)) if rule else task_id
+
+
 def bucket(kin: str) -> int:
     """A stable hash of a kin, 0..9."""
     return int.from_bytes(blake2b(kin.encode(), digest_size=8).digest(), "big") % BUCKETS
@@ -91,7 +101,7 @@ def plain(step: Step) -> Step:
     for first, rest in ((None, step.values), (next(iter(step.values), None), step.values[1:])):
         if (step.primitive.name, first) in SYNONYMS:
             name, value = SYNONYMS[step.primitive.name, first]
-            return step_of(PRIMITIVES[name], (value, *rest))
+            return step_of(PRIMITIVES[name], tuple(rest) if value is None else (value, *rest))
     return step
 
 

@@ -3,7 +3,7 @@
 Legend: n pairs of the gallery, q queries, W width of a pair's embedding.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +11,10 @@ import torch
 
 from arcjepa.embeddings import Embedder
 from arcjepa.metrics import TINY, Standardiser
-from arcjepa.shares import share_of
 from arcjepa.tokens import Tokens
 from arcjepa.views import View
 
 CLIP = 6.0
-HALVES = ("selection", "reporting")
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,24 +84,16 @@ def _joined(pairs: np.ndarray) -> np.ndarray:
     return np.concatenate([pairs[:, 0], pairs[:, 1], pairs[:, 1] - pairs[:, 0]], axis=1)
 
 
-def halves(task_ids: Collection[str], scoreable: Collection[str]) -> dict[str, np.ndarray]:
-    """Task indices of the scoreable tasks, split by a hash of the id: one half selects, the other is reported."""
-    reported = [share_of(task, "retrieval") < 0.5 for task in task_ids]
-    allowed = [task in scoreable for task in task_ids]
-    keep = np.array(allowed, dtype=bool)
-    half = np.array(reported, dtype=bool)
-    return {name: np.flatnonzero(keep & (half == (name == "reporting"))) for name in HALVES}
-
-
 def retrieve_rearc(
-    embedder: Embedder, tokens: Tokens, training: np.ndarray, scoreable: Collection[str]
+    embedder: Embedder, tokens: Tokens, training: np.ndarray, queries: Mapping[str, Collection[str]]
 ) -> dict[str, Retrieval]:
-    """Per half of the scoreable tasks: their pairs as queries against all RE-ARC pairs."""
+    """For each name in `queries`: the pairs of its tasks against all RE-ARC pairs."""
     differences = pair_differences(embedder, tokens, training)
-    return {
-        name: retrieve(differences, tokens.pair_task, np.flatnonzero(np.isin(tokens.pair_task, tasks)))
-        for name, tasks in halves(tokens.task_ids, scoreable).items()
-    }
+    found = {}
+    for name, tasks in queries.items():
+        asked = np.array([task in tasks for task in tokens.task_ids], dtype=bool)
+        found[name] = retrieve(differences, tokens.pair_task, np.flatnonzero(asked[tokens.pair_task]))
+    return found
 
 
 def retrieve_augmented(

@@ -12,9 +12,10 @@ def share_of(text: str, salt: str) -> float:
 SELECTION_SHARES = {"validation": 0.5, "heldout": 0.2}
 
 
-def selects(task_id: str, part: str) -> bool:
+def selects(name: str, part: str) -> bool:
     """Whether a task of a held-out set ("validation" or "heldout") serves to choose, and is never reported on.
 
-    Early stopping, scorers and penalties are chosen on these tasks; the pool and its queries are the others.
+    `name`: see `arcjepa.programs.independent`; a synthetic task goes with its kin. Early stopping, scorers and
+    penalties are chosen on these tasks; the pool and its queries, and what RE-ARC reports, are the others.
     """
-    return share_of(task_id, f"selection {part}") < SELECTION_SHARES[part]
+    return share_of(name, f"selection {part}") < SELECTION_SHARES[part]

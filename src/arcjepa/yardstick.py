@@ -1,6 +1,6 @@
 """The three scores of the yardstick on one encoder: own predictor, ridge read-out, read-out from the query alone.
 
-Legend: n sequences, F context frames, D projected width, P pool targets.
+Legend: n sequences, F context frames, D projected width, P pool targets, C calibration targets.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +14,7 @@ from arcjepa.metrics import Scorer, fit_readout, fit_scorer, pool_nce
 from arcjepa.pool import Embedded, Pool
 from arcjepa.settings import Curriculum
 from arcjepa.settings import Sequence as SequenceSettings
+from arcjepa.shards import join_tokens
 from arcjepa.tokens import Tokens
 
 READOUT = SequenceSettings(
@@ -44,6 +45,8 @@ class Yardstick:
 
     nats: np.ndarray
     """(P,) of each pool query, the sets of the pool one after the other."""
+    selection: np.ndarray
+    """(C,) of each calibration query among the calibration targets, by the same scorer: to choose settings by."""
     scorer: Scorer
     alpha: float | None = None
     """Penalty of the ridge read-out."""
@@ -88,9 +91,7 @@ class HeldOut:
             self.embedder.predict(np.concatenate([s.context() for s in self.samples(split, own=True)]))
             for split in ("calibration", "pool")
         )
-        pool = self.targets("pool")
-        scorer = fit_scorer(calibration, self.targets("calibration"), pool, mean)
-        return Yardstick(pool_nce(scorer, queries, pool), scorer)
+        return _scored((calibration, self.targets("calibration")), (queries, self.targets("pool")), mean)
 
     def readout(self, training: Sequence[Sample], frames: slice) -> Yardstick:
         """`readout_nce`: a ridge regression from the context frames in `frames` to the target, fitted on `training`."""
@@ -107,8 +108,18 @@ class HeldOut:
         )
         pool = fitted.target(self.targets("pool"))
         mean = np.zeros(pool.shape[1], dtype=np.float32)  # of the training targets, which are standardised
-        scorer = fit_scorer(fitted.predict(contexts["calibration"]), fitted.target(own), pool, mean)
-        return Yardstick(pool_nce(scorer, fitted.predict(contexts["pool"]), pool), scorer, fitted.alpha)
+        calibration, queries = (fitted.predict(contexts[split]) for split in ("calibration", "pool"))
+        return _scored((calibration, fitted.target(own)), (queries, pool), mean, fitted.alpha)
+
+
+Predicted = tuple[np.ndarray, np.ndarray]
+"""Predictions and targets (n, D)."""
+
+
+def _scored(calibration: Predicted, pool: Predicted, mean: np.ndarray, alpha: float | None = None) -> Yardstick:
+    """Both by the scorer that fits the calibration queries best against the pool."""
+    scorer = fit_scorer(*calibration, pool[1], mean)
+    return Yardstick(pool_nce(scorer, *pool), pool_nce(scorer, *calibration), scorer, alpha)
 
 
 def _flat(samples: Sequence[Sample], frames: slice) -> np.ndarray:
@@ -118,11 +129,29 @@ def _flat(samples: Sequence[Sample], frames: slice) -> np.ndarray:
 
 def training_samples(embedder: Embedder, stores: Sequence[Tokens], count: int, seed: int) -> list[Sample]:
     """`count` training sequences, half of them from the first store (real tasks) as far as it has them."""
-    samples: list[Sample] = []
-    left = count
+    return [
+        Sample(Embedded(embedder, tokens, sequences.context, sequences.target), sequences)
+        for tokens, sequences in _readout_sequences(stores, count, seed)
+        if len(sequences.target)
+    ]
+
+
+def readout_pairs(stores: Sequence[Tokens], count: int, seed: int) -> tuple[Tokens, np.ndarray]:
+    """Query and target frames (2 n,) of those sequences in random order, and one store that they are of.
+
+    What an encoder that never trained is standardised on: the mixture of real and synthetic frames of the read-out.
+    """
+    first, frames = 0, []
+    for tokens, sequences in _readout_sequences(stores, count, seed):
+        frames += [first + sequences.context[:, -1], first + sequences.target]
+        first += len(tokens)
+    return join_tokens(stores), np.random.default_rng(seed).permutation(np.concatenate(frames))
+
+
+def _readout_sequences(stores: Sequence[Tokens], count: int, seed: int) -> list[tuple[Tokens, Sequences]]:
+    found, left = [], count
     for i, tokens in enumerate(stores):
         sequences = fixed_sequences(tokens, READOUT, left // 2 if i < len(stores) - 1 else left, seed)
-        if len(sequences.target):
-            samples.append(Sample(Embedded(embedder, tokens, sequences.context, sequences.target), sequences))
+        found.append((tokens, sequences))
         left -= len(sequences.target)
-    return samples
+    return found

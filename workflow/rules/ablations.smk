@@ -6,6 +6,7 @@ rule ablate_set:
         scores=set_runs("scores.csv"),
         runs=set_runs("run.json"),
         epochs=set_runs("epochs.csv"),
+        untrained=run_files("scores.csv", ["untrained"]),
         code=code("ablate_set"),
     output:
         table=report(
@@ -23,6 +24,7 @@ rule ablate_set:
     params:
         phases=set_text,
         evaluation=text(PARAMS.evaluation),
+        success=text(PARAMS.success),
         code=code_digest("ablate_set"),
     message:
         "Compare the members of {wildcards.set}"
@@ -52,6 +54,7 @@ rule estimate_effects:
     params:
         phases=set_text,
         evaluation=text(PARAMS.evaluation),
+        success=text(PARAMS.success),
         code=code_digest("estimate_effects"),
     message:
         "Estimate the effects in {wildcards.set}"
@@ -122,7 +125,7 @@ rule judge_set:
         epochs=set_runs("epochs.csv"),
         steps=set_runs("steps.csv"),
         findings=set_runs("diagnosis.json"),
-        analysis=[str(file.relative_to(ROOT)) for file in ANALYSIS],
+        analysis=ANALYSIS_TABLES,
         code=code("judge_set"),
     output:
         gates=report(

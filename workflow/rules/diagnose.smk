@@ -10,8 +10,9 @@ rule diagnose_run:
         code=code("diagnose_run"),
     output:
         findings="results/runs/{scale}/{phase}/seed{seed}/diagnosis.json",
-        text=report(
-            "results/runs/{scale}/{phase}/seed{seed}/diagnosis.md",
+        text="results/runs/{scale}/{phase}/seed{seed}/diagnosis.md",
+        page=report(
+            "results/runs/{scale}/{phase}/seed{seed}/diagnosis.html",
             caption="../report/diagnosis.rst",
             category="Diagnosis",
             labels={"phase": "{phase}", "seed": "{seed}"},

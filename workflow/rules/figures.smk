@@ -1,5 +1,45 @@
 # Each figure is a rule, a caption and one function; all are in the report.
 
+# Of one seed of every phase, and of the untrained encoder beside them.
+EXAMPLES = [
+    *first_runs("examples.npz"),
+    f"results/runs/{SCALE}/untrained/seed{PARAMS.seeds[0]}/examples.npz",
+]
+# Of the analysed run, which stands beside ours where the quantity is the same.
+ANALYSIS_TABLES = [str(file.relative_to(ROOT)) for file in ANALYSIS]
+
+
+rule plot_analysed:
+    input:
+        runs=run_files("run.json", PARAMS.names[:1]),
+        epochs=run_files("epochs.csv", PARAMS.names[:1]),
+        steps=run_files("steps.csv", PARAMS.names[:1]),
+        losses=run_files("losses.csv", PARAMS.names[:1]),
+        analysis=ANALYSIS_TABLES,
+        code=code("plot_analysed"),
+    output:
+        svg=report(
+            figure("analysed"),
+            caption="../report/analysed.rst",
+            category="Training",
+            labels={"figure": "the analysed run beside our baseline"},
+        ),
+        png="results/comparison/{scale}/analysed.png",
+    log:
+        "logs/{scale}/plot_analysed.log",
+    benchmark:
+        "logs/{scale}/benchmarks/plot_analysed.tsv"
+    conda:
+        "../envs/arcjepa.yaml"
+    params:
+        stamp=STAMPS["runs"],
+        tables=digest(ANALYSIS, ROOT),
+        code=code_digest("plot_analysed"),
+    message:
+        "Plot the analysed run beside the baseline"
+    script:
+        "../scripts/plot_analysed.py"
+
 
 rule plot_losses:
     input:
@@ -10,6 +50,7 @@ rule plot_losses:
             figure("losses"),
             caption="../report/losses.rst",
             category="Training",
+            labels={"figure": "losses by epoch"},
         ),
         png="results/comparison/{scale}/losses.png",
     log:
@@ -19,7 +60,7 @@ rule plot_losses:
     conda:
         "../envs/arcjepa.yaml"
     params:
-        stamp=PARAMS_HASH,
+        stamp=STAMPS["runs"],
         code=code_digest("plot_losses"),
     message:
         "Plot the loss components by epoch"
@@ -30,12 +71,14 @@ rule plot_losses:
 rule plot_gradients:
     input:
         epochs=run_files("epochs.csv", PARAMS.names),
+        analysis=ANALYSIS_TABLES,
         code=code("plot_gradients"),
     output:
         svg=report(
             figure("gradients"),
             caption="../report/gradients.rst",
             category="Training",
+            labels={"figure": "gradient norms and clipping"},
         ),
         png="results/comparison/{scale}/gradients.png",
     log:
@@ -45,7 +88,8 @@ rule plot_gradients:
     conda:
         "../envs/arcjepa.yaml"
     params:
-        stamp=PARAMS_HASH,
+        stamp=STAMPS["runs"],
+        tables=digest(ANALYSIS, ROOT),
         code=code_digest("plot_gradients"),
     message:
         "Plot gradient norms before clipping"
@@ -56,12 +100,14 @@ rule plot_gradients:
 rule plot_codebook:
     input:
         steps=run_files("steps.csv", PARAMS.names),
+        analysis=ANALYSIS_TABLES,
         code=code("plot_codebook"),
     output:
         svg=report(
             figure("codebook"),
             caption="../report/codebook.rst",
             category="Training",
+            labels={"figure": "use of the codebook"},
         ),
         png="results/comparison/{scale}/codebook.png",
     log:
@@ -71,7 +117,8 @@ rule plot_codebook:
     conda:
         "../envs/arcjepa.yaml"
     params:
-        stamp=PARAMS_HASH,
+        stamp=STAMPS["runs"],
+        tables=digest(ANALYSIS, ROOT),
         code=code_digest("plot_codebook"),
     message:
         "Plot codebook usage and perplexity"
@@ -82,12 +129,14 @@ rule plot_codebook:
 rule plot_geometry:
     input:
         steps=run_files("steps.csv", PARAMS.names),
+        analysis=ANALYSIS_TABLES,
         code=code("plot_geometry"),
     output:
         svg=report(
             figure("geometry"),
             caption="../report/geometry.rst",
             category="Training",
+            labels={"figure": "geometry of the embeddings"},
         ),
         png="results/comparison/{scale}/geometry.png",
     log:
@@ -97,7 +146,8 @@ rule plot_geometry:
     conda:
         "../envs/arcjepa.yaml"
     params:
-        stamp=PARAMS_HASH,
+        stamp=STAMPS["runs"],
+        tables=digest(ANALYSIS, ROOT),
         code=code_digest("plot_geometry"),
     message:
         "Plot the geometry of the embeddings"
@@ -114,6 +164,7 @@ rule plot_yardstick:
             figure("yardstick"),
             caption="../report/yardstick.rst",
             category="Comparison",
+            labels={"figure": "yardstick, beside controls"},
         ),
         png="results/comparison/{scale}/yardstick.png",
     log:
@@ -123,7 +174,7 @@ rule plot_yardstick:
     conda:
         "../envs/arcjepa.yaml"
     params:
-        stamp=PARAMS_HASH,
+        stamp=STAMPS["scores"],
         code=code_digest("plot_yardstick"),
     message:
         "Plot the yardstick"
@@ -140,6 +191,7 @@ rule plot_ranking:
             figure("ranking"),
             caption="../report/ranking.rst",
             category="Comparison",
+            labels={"figure": "ranking and retrieval, beside controls"},
         ),
         png="results/comparison/{scale}/ranking.png",
     log:
@@ -149,7 +201,7 @@ rule plot_ranking:
     conda:
         "../envs/arcjepa.yaml"
     params:
-        stamp=PARAMS_HASH,
+        stamp=STAMPS["scores"],
         code=code_digest("plot_ranking"),
     message:
         "Plot candidate ranking and retrieval"
@@ -166,6 +218,7 @@ rule draw_targets:
             figure("targets"),
             caption="../report/targets.rst",
             category="Comparison",
+            labels={"figure": "targets of the analysis"},
         ),
         png="results/comparison/{scale}/targets.png",
     log:
@@ -175,7 +228,7 @@ rule draw_targets:
     conda:
         "../envs/arcjepa.yaml"
     params:
-        stamp=PARAMS_HASH,
+        stamp=STAMPS["judgements"],
         code=code_digest("draw_targets"),
     message:
         "Draw the phases against the targets"
@@ -185,13 +238,14 @@ rule draw_targets:
 
 rule plot_map:
     input:
-        examples=first_runs("examples.npz"),
+        examples=EXAMPLES,
         code=code("plot_map"),
     output:
         svg=report(
             figure("map"),
             caption="../report/map.rst",
             category="Examples",
+            labels={"figure": "map of the embeddings"},
         ),
         png="results/comparison/{scale}/map.png",
     log:
@@ -201,7 +255,7 @@ rule plot_map:
     conda:
         "../envs/arcjepa.yaml"
     params:
-        stamp=PARAMS_HASH,
+        stamp=STAMPS["scores"],
         code=code_digest("plot_map"),
     message:
         "Plot a map of the embeddings"
@@ -218,6 +272,7 @@ rule draw_tokens:
             figure("tokens"),
             caption="../report/tokens.rst",
             category="Examples",
+            labels={"figure": "object tokens of a grid"},
         ),
         png="results/comparison/{scale}/tokens.png",
     log:
@@ -227,7 +282,7 @@ rule draw_tokens:
     conda:
         "../envs/arcjepa.yaml"
     params:
-        stamp=PARAMS_HASH,
+        stamp=STAMPS["tokens"],
         code=code_digest("draw_tokens"),
     message:
         "Draw a grid with its object tokens"
@@ -237,13 +292,14 @@ rule draw_tokens:
 
 rule draw_ranking:
     input:
-        examples=first_runs("examples.npz"),
+        examples=EXAMPLES,
         code=code("draw_ranking"),
     output:
         svg=report(
             figure("candidates"),
             caption="../report/candidates.rst",
             category="Examples",
+            labels={"figure": "ranked candidates"},
         ),
         png="results/comparison/{scale}/candidates.png",
     log:
@@ -253,7 +309,7 @@ rule draw_ranking:
     conda:
         "../envs/arcjepa.yaml"
     params:
-        stamp=PARAMS_HASH,
+        stamp=STAMPS["scores"],
         code=code_digest("draw_ranking"),
     message:
         "Draw queries with their candidates as each encoder ranks them"

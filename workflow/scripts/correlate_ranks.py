@@ -5,6 +5,7 @@ from pathlib import Path
 from arcjepa.config import from_mapping
 from arcjepa.progress import job
 from arcjepa.rank_growth import rank_growth_table
+from arcjepa.tables import write_table
 
 with job(snakemake) as say:
     settings = from_mapping(snakemake.config)
@@ -12,4 +13,4 @@ with job(snakemake) as say:
     names = dict.fromkeys(folder.parts[-2] for folder in folders)
     forms = {name: settings.phase_settings(name).loss.relational.form for name in names}
     table = rank_growth_table(folders, forms)
-    table.to_csv(snakemake.output.hypothesis, index=False, float_format="%.6g")
+    write_table(snakemake.output.hypothesis, table)

@@ -10,4 +10,5 @@ with job(snakemake) as say:
     frames = load_frames(snakemake.input.frames)
     candidates = draw_candidates(frames, snakemake.params.max_tasks, snakemake.params.seed)
     save_candidates(Path(snakemake.output.candidates), candidates)
-    say(f"{len(candidates.grids)} grids for {len(candidates.query_pair)} queries")
+    ranked, queries = min(frames.n_tasks, snakemake.params.max_tasks), len(candidates.query_pair)
+    say(f"{len(candidates.grids)} grids for {queries} queries; ranked are {ranked} of {frames.n_tasks} tasks")

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from arcjepa.comparison import UNTRAINED
 from arcjepa.config import from_mapping
 from arcjepa.examples import load_examples
 from arcjepa.figures.candidates import draw_ranking
@@ -11,7 +12,7 @@ from arcjepa.progress import job
 from arcjepa.provenance import commit
 
 with job(snakemake) as say:
-    phases = from_mapping(snakemake.config).names
+    names = [*from_mapping(snakemake.config).names, UNTRAINED]
     examples = {Path(path).parts[-3]: load_examples(Path(path)) for path in snakemake.input.examples}
-    figure = draw_ranking(join_queries(examples), phases)
+    figure = draw_ranking(join_queries(examples), names)
     save(figure, snakemake.output.svg, stamp(commit(), snakemake.params.stamp))

@@ -3,9 +3,10 @@
 from arcjepa.ablations import effects_table, load_members
 from arcjepa.config import from_mapping
 from arcjepa.progress import job
+from arcjepa.tables import write_table
 
 with job(snakemake) as say:
     settings = from_mapping(snakemake.config)
-    members = load_members(snakemake.input.scores, settings.phase_settings)
+    members = load_members(snakemake.input.scores, settings)
     table = effects_table(members, settings.evaluation)
-    table.to_csv(snakemake.output.effects, index=False, float_format="%.6g")
+    write_table(snakemake.output.effects, table)

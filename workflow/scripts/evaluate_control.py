@@ -10,14 +10,17 @@ from arcjepa.evaluation_files import load_data
 from arcjepa.progress import job
 from arcjepa.scores import save_scores
 from arcjepa.trainer import resolve_device
+from arcjepa.yardstick import readout_pairs
 
 with job(snakemake) as say:
     settings = from_mapping(snakemake.config)
     data = load_data(snakemake.input.tokens, snakemake.input.candidates, snakemake.input.frames)
+    evaluation = settings.evaluation
+    frames = readout_pairs([data.training, data.synthetic], evaluation.readout_sequences, evaluation.seed)
     phase, seed = settings.phase_settings(snakemake.params.architecture), int(snakemake.wildcards.seed)
     if snakemake.wildcards.control == "untrained":
         control = untrained_encoder(phase, seed, resolve_device(settings.device))
-        settle_norms(control, data.training)
+        settle_norms(control, *frames)
     else:
-        control = TokenFeatures([data.training], {"tokens": "analogy", "copy": "copy"}[snakemake.wildcards.control])
-    save_scores(Path(snakemake.output.scores).parent, evaluate(control, data, settings.evaluation))
+        control = TokenFeatures(*frames, {"tokens": "analogy", "copy": "copy"}[snakemake.wildcards.control])
+    save_scores(Path(snakemake.output.scores).parent, evaluate(control, data, evaluation))

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from arcjepa.alignment import alignment_table, limits_of
 from arcjepa.config import from_mapping
 from arcjepa.evidence import load_evidence
@@ -11,14 +9,14 @@ from arcjepa.gates import gates_table
 from arcjepa.judges import Context
 from arcjepa.progress import job
 from arcjepa.risks import risks_table
+from arcjepa.run_folders import by_name
+from arcjepa.tables import read_rows, write_table
 from arcjepa.targets import targets_table
 
 with job(snakemake) as say:
-    folders: dict[str, list[Path]] = {}
-    for path in map(Path, snakemake.input.scores):
-        folders.setdefault(path.parts[-3], []).append(path.parent)
-    metrics, analysis = pd.read_csv(snakemake.input.metrics), Path(snakemake.input.analysis[0]).parent
-    evidence = load_evidence(from_mapping(snakemake.config), snakemake.config, folders, metrics, analysis)
+    settings, folders = from_mapping(snakemake.config), by_name(snakemake.input.scores)
+    metrics, analysis = read_rows(snakemake.input.metrics, settings.names), Path(snakemake.input.analysis[0]).parent
+    evidence = load_evidence(settings, snakemake.config, folders, metrics, analysis)
     context = Context(evidence, limits_of(evidence))
     tables = {
         "alignment": alignment_table(evidence, context.limits),
@@ -27,6 +25,6 @@ with job(snakemake) as say:
         "risks": risks_table(evidence),
     }
     for name, table in tables.items():
-        table.to_csv(snakemake.output[name], index=False, float_format="%.6g")
+        write_table(snakemake.output[name], table)
     verdicts = tables["targets"]["verdict"].value_counts()
     say(", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()))

@@ -8,5 +8,5 @@ from arcjepa.provenance import commit
 
 with job(snakemake) as say:
     effects = [read_table(path, ["quantity", "effect"]) for path in snakemake.input.effects]
-    figure = plot_ablation(snakemake.wildcards.set, read_table(snakemake.input.table), *effects)
+    figure = plot_ablation(snakemake.wildcards.set, read_table(snakemake.input.table, ["name"]), *effects)
     save(figure, snakemake.output.svg, stamp(commit(), snakemake.params.stamp))

@@ -1,5 +1,8 @@
 """Plot how many codes are used, and their perplexity, by step."""
 
+from pathlib import Path
+
+from arcjepa import analysed_run
 from arcjepa.config import from_mapping
 from arcjepa.figures.codebook import plot_codebook
 from arcjepa.figures.style import save, stamp
@@ -9,5 +12,6 @@ from arcjepa.provenance import commit
 
 with job(snakemake) as say:
     settings = from_mapping(snakemake.config)
-    figure = plot_codebook(read_runs(snakemake.input.steps), settings.names)
+    analysed = analysed_run.steps(Path(snakemake.input.analysis[0]).parent)
+    figure = plot_codebook(read_runs(snakemake.input.steps), settings.names, analysed)
     save(figure, snakemake.output.svg, stamp(commit(), snakemake.params.stamp))

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from arcjepa.comparison import UNTRAINED
 from arcjepa.config import from_mapping
 from arcjepa.examples import load_examples
 from arcjepa.figures.map import plot_map
@@ -10,8 +11,8 @@ from arcjepa.progress import job
 from arcjepa.provenance import commit
 
 with job(snakemake) as say:
-    phases = from_mapping(snakemake.config).names
+    names = [*from_mapping(snakemake.config).names, UNTRAINED]
     examples = {Path(path).parts[-3]: load_examples(Path(path)) for path in snakemake.input.examples}
     embeddings = {name: held.embeddings for name, held in examples.items()}
-    figure = plot_map(embeddings, next(iter(examples.values())).labels, "the rule's first primitive", phases)
+    figure = plot_map(embeddings, next(iter(examples.values())).labels, "the rule's first primitive", names)
     save(figure, snakemake.output.svg, stamp(commit(), snakemake.params.stamp))

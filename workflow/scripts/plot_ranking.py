@@ -9,5 +9,5 @@ from arcjepa.provenance import commit
 
 with job(snakemake) as say:
     phases = from_mapping(snakemake.config).names
-    figure = plot_ranking(read_table(snakemake.input.ranking), phases)
+    figure = plot_ranking(read_table(snakemake.input.ranking, ["name"]), phases)
     save(figure, snakemake.output.svg, stamp(commit(), snakemake.params.stamp))

@@ -9,6 +9,6 @@ from arcjepa.provenance import commit
 
 with job(snakemake) as say:
     settings = from_mapping(snakemake.config)
-    metrics = read_table(snakemake.input.metrics)
+    metrics = read_table(snakemake.input.metrics, ["name"])
     figure = plot_yardstick(metrics, metrics["nce_chance"].max(), settings.names)
     save(figure, snakemake.output.svg, stamp(commit(), snakemake.params.stamp))

@@ -2,19 +2,20 @@
 
 from pathlib import Path
 
-import pandas as pd
-
-from arcjepa.comparison import load_runs
+from arcjepa.comparison import UNTRAINED, load_runs
 from arcjepa.config import from_mapping
+from arcjepa.files import write_atomic
 from arcjepa.overview import load_accounts, page
 from arcjepa.progress import job
+from arcjepa.run_folders import by_name
+from arcjepa.tables import read_table
 
 with job(snakemake) as say:
     settings = from_mapping(snakemake.config)
-    folders: dict[str, list[Path]] = {}
-    for path in map(Path, snakemake.input.scores):
-        folders.setdefault(path.parts[-3], []).append(path.parent)
+    folders = by_name(snakemake.input.scores)
     runs = {name: load_runs(name, seeds) for name, seeds in folders.items()}
     accounts = load_accounts(settings, runs, folders)
-    text = page(settings, accounts, pd.read_csv(snakemake.input.targets, keep_default_na=False))
-    Path(snakemake.output.page).write_text(text, encoding="utf-8")
+    targets = read_table(snakemake.input.targets, ["phase"], keep_default_na=False)
+    untrained = load_runs(UNTRAINED, by_name(snakemake.input.untrained)[UNTRAINED])
+    text = page(settings, accounts, targets, untrained)
+    write_atomic(Path(snakemake.output.page), text.encode())

@@ -31,6 +31,7 @@ CROSSED = {
     "grad_norm_max": "largest gradient norm",
 }
 INTERACTION = "interaction"
+CONTROL = "untrained"
 COLUMNS = 4
 WRAP = 46  # characters of a change beneath its name
 NO_BREAK = "\N{NO-BREAK SPACE}"
@@ -51,14 +52,17 @@ def plot_ablation(name: str, table: pd.DataFrame, effects: pd.DataFrame | None =
         rows, COLUMNS, 1.55, max(0.9, 0.36 * len(names)), left=2.75, right=0.6, gap_x=0.75, gap_y=0.85, top=1.1,
         bottom=0.85,
     )  # fmt: skip
-    key = "whisker: 95 % interval · line and band: the reference, on top · open: not apart from it by task (nats only)"
+    key = (
+        "whisker: 95 % interval · line and band: the reference, on top · open: not apart from it by task (nats only)"
+        " · triangle: beyond the axis"
+    )
     figure, grid = style.panels(layout, f"Ablation {name}", key, missing)
     for axes, measure in zip(grid[:2].flat, MEASURES, strict=True):
         first = axes in (grid[0, 0], grid[1, 0])
         _label_rows(axes, table if first else None, len(names))
         _draw_measure(axes, table, measure)
     if effects is not None:
-        _draw_crossed(grid[2], table, effects)
+        _draw_crossed(grid[2], table[table["name"] != CONTROL], effects)
     return figure
 
 
@@ -70,7 +74,7 @@ def _label_rows(axes: Axes, table: pd.DataFrame | None, count: int) -> None:
     for row, (_, member) in enumerate([] if table is None else table.iterrows()):
         told = _wrapped(told_change(member, row))
         look = style.look(str(member["name"]))
-        colour = look.colour if member["name"] in style.PHASES else style.INK
+        colour = look.colour if member["name"] in style.LOOKS else style.INK
         _write(axes, (row, 5 * len(told) - 2), look.label, 7, colour)
         for number, line in enumerate(told):
             _write(axes, (row, 5 * len(told) - 9.5 - 7 * number), line, 5.5, style.GREY)
@@ -95,6 +99,8 @@ def told_change(member: pd.Series, row: int) -> str:
     changes, step = ("" if pd.isna(member[column]) else str(member[column]) for column in ("changes", "step"))
     if row == 0:
         return "reference"
+    if member["name"] == CONTROL:
+        return "control"
     return f"then {step}" if len(step.split("; ")) < len(changes.split("; ")) else changes
 
 
@@ -104,7 +110,7 @@ def _draw_measure(axes: Axes, table: pd.DataFrame, measure: str) -> None:
     axes.set_title(MEASURES[measure])
     axes.set_xlabel(UNITS.get(measure, "share at the first place"), size=7)
     _draw_reference(axes, intervals[0])
-    _limit(axes, intervals)
+    _limit(axes, [interval for name, interval in zip(names, intervals, strict=True) if name != CONTROL])
     for row, (name, interval) in enumerate(zip(names, intervals, strict=True)):
         if interval.known:
             _draw_dot(axes, row, interval, name, row == 0 or _apart(table, name, measure))
@@ -137,8 +143,13 @@ def _apart(table: pd.DataFrame, name: str, measure: str) -> bool:
 
 
 def _draw_dot(axes: Axes, row: int, interval: Interval, name: str, filled: bool) -> None:
-    """A marker with whiskers: phases look as everywhere, scenarios are in ink."""
-    colour, marker, _ = style.look(name) if name in style.PHASES else (style.INK, "o", name)
+    """A marker with whiskers, or one at the edge: phases and controls look as everywhere, scenarios are in ink."""
+    colour, marker, _ = style.look(name) if name in style.LOOKS else (style.INK, "o", name)
+    low, high = axes.get_xlim()
+    if not low <= interval.value <= high:  # a control would squeeze the members, which differ by less
+        edge, marker = (low, "<") if interval.value < low else (high, ">")
+        axes.plot(edge, row, marker, color=colour, markersize=4, clip_on=False)
+        return
     errors = np.array([interval.errors]).T if interval.bounded else None
     axes.errorbar(
         interval.value, row, xerr=errors, fmt=marker, color=colour, markersize=4, capsize=4.5, elinewidth=1.2,

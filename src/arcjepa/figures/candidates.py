@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from arcjepa.figures import style
 from arcjepa.figures.palette import canvas, draw_grid
 
-BOX, STEP, LEFT, TOP = 0.8, 0.98, 1.2, 0.8  # inches: grid, grid to grid, first grid, head of the figure
+BOX, STEP, LEFT, TOP = 0.8, 0.98, 1.5, 0.8  # inches: grid, grid to grid, first grid, head of the figure
 LINE = BOX + 0.34  # height of a line of grids
 SHOWN = 8  # candidates drawn; the true one comes after them where it is ranked later
 DEMONSTRATIONS = 3
@@ -38,7 +38,7 @@ def draw_ranking(queries: Sequence[Query], phases: Sequence[str] = style.PHASES)
     block = 0.3 + (1 + len(phases)) * LINE + 0.2
     width = LEFT + (SHOWN + 1.4) * STEP
     figure, axes = canvas(width, TOP + max(len(queries) * block, 0.5) + 0.3)
-    key = "A: among outputs of other tasks · B: of the same task · C: near misses · frame: the true output"
+    key = "B: among outputs of the same task · C: among near misses · frame: the true output"
     ran = {name for query in queries for name in query.orders}
     style.head(figure, "Candidates in the order in which each encoder ranks them", key, style.absent(phases, ran))
     if not queries:

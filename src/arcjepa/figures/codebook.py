@@ -13,21 +13,27 @@ MEASURES = {"code_usage": "share of codes used", "perplexity": "perplexity (code
 
 
 @style.styled()
-def plot_codebook(steps: pd.DataFrame, phases: Sequence[str] = style.PHASES) -> Figure:
+def plot_codebook(
+    steps: pd.DataFrame, phases: Sequence[str] = style.PHASES, analysed: pd.DataFrame | None = None
+) -> Figure:
     """Share of codes used and perplexity (codes), one line per phase, with a mark at every refresh.
 
     `steps`: every run's steps.csv with the columns `name` and `seed` before it.
+    `analysed`: steps of the analysed run, whose use of its codes is drawn too.
     """
     ran = [name for name in phases if name in set(steps["name"])]
     without = [name for name in ran if style.curve(steps[steps["name"] == name], "step", "code_usage") is None]
-    note = f"no codebook: {', '.join(without)}" if without else ""
+    notes = [f"no codebook: {', '.join(without)}"] if without else []
+    if analysed is not None:
+        notes.append(f"grey: analysed run, its {analysed['step'].max():,} steps over the same width")
     layout = style.Layout(2, 1, 6.2, 1.9, right=0.9, gap_y=0.45)
     key = "line: mean over seeds, band: their range · dotted vertical line: dead codes were refreshed"
-    figure, grid = style.panels(layout, "Codebook", key, style.absent(phases, ran), note)
+    figure, grid = style.panels(layout, "Codebook", key, style.absent(phases, ran), "  ·  ".join(notes))
     last = max([2.0, *steps["step"]])
     for axes, (column, label) in zip(grid[:, 0], MEASURES.items(), strict=True):
         axes.set_xlim(0, last * 1.02)
-        _draw_measure(axes, steps, column, ran)
+        theirs = style.draw_analysed(axes, analysed, "step", column, last) if analysed is not None and ran else []
+        _draw_measure(axes, steps, column, ran, theirs)
         _mark(axes, {name: at for name in ran if (at := find_refreshes(steps[steps["name"] == name]))})
         if axes.lines:
             axes.set_ylabel(label)
@@ -37,8 +43,10 @@ def plot_codebook(steps: pd.DataFrame, phases: Sequence[str] = style.PHASES) -> 
     return figure
 
 
-def _draw_measure(axes: Axes, steps: pd.DataFrame, column: str, names: Sequence[str]) -> None:
-    ends = []
+def _draw_measure(
+    axes: Axes, steps: pd.DataFrame, column: str, names: Sequence[str], ends: list[tuple[float, str, str]]
+) -> None:
+    """`ends`: labels of what is drawn already."""
     for name in names:
         runs = steps[steps["name"] == name]
         drawn = style.curve(runs, "step", column)

@@ -17,23 +17,31 @@ MEASURES = {
     "epps_pulley": "Epps-Pulley\n(dashed: Gaussian)",
 }
 GAUSSIAN = 1.05  # Epps-Pulley of standard normal samples
+COMPARABLE = ("effective_rank",)  # of the analysed run; its variance and isotropy are of other embeddings
 LOGARITHMIC = ("variance", "isotropy", "epps_pulley")
 SIDES = {"context": "context frames", "target": "target frames"}
 
 
 @style.styled()
-def plot_geometry(steps: pd.DataFrame, phases: Sequence[str] = style.PHASES) -> Figure:
+def plot_geometry(
+    steps: pd.DataFrame, phases: Sequence[str] = style.PHASES, analysed: pd.DataFrame | None = None
+) -> Figure:
     """One row per measure, one column per side (y shared), one line per phase.
 
     `steps`: every run's steps.csv with the columns `name` and `seed` before it.
+    `analysed`: steps of the analysed run, of which what is COMPARABLE is drawn too.
     """
     missing = style.absent(phases, set(steps["name"]))
     layout = style.Layout(len(MEASURES), len(SIDES), 3.0, 1.05, left=1.05, gap_x=1.15, gap_y=0.25)
     key = "line: mean over seeds, band: their range · both columns of a row have the same y axis"
-    figure, grid = style.panels(layout, "Geometry of the embeddings", key, missing)
+    note = "" if analysed is None else f"grey: analysed run, its {analysed['step'].max():,} steps over the same width"
+    figure, grid = style.panels(layout, "Geometry of the embeddings", key, missing, note)
     last = max([2.0, *steps["step"]])
     for row, (measure, label) in enumerate(MEASURES.items()):
         ends = [_draw_side(grid[row, i], steps, f"{measure}_{side}", phases) for i, side in enumerate(SIDES)]
+        if analysed is not None and measure in COMPARABLE:
+            for axes, side, labels in zip(grid[row], SIDES, ends, strict=True):
+                labels += style.draw_analysed(axes, analysed, "step", f"{measure}_{side}", last) if labels else []
         _share_scale(grid[row], measure)
         for axes, labels in zip(grid[row], ends, strict=True):
             axes.set_xlim(0, last * 1.02)

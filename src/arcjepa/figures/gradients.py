@@ -11,19 +11,27 @@ from arcjepa.figures import style
 
 
 @style.styled()
-def plot_gradients(epochs: pd.DataFrame, thresholds: Mapping[str, float | None]) -> Figure:
+def plot_gradients(
+    epochs: pd.DataFrame,
+    thresholds: Mapping[str, float | None],
+    analysed: tuple[pd.DataFrame, float] | None = None,
+) -> Figure:
     """One column per phase: mean and largest norm of each epoch with the clip threshold; share of steps clipped.
 
     `epochs`: every run's epochs.csv with the columns `name` and `seed` before it.
     `thresholds`: phase -> clip threshold (None: no clipping), for each phase expected.
+    `analysed`: epochs and threshold of the analysed run, whose norms stand beside the first phase's where both are
+    clipped at the same, so that heights mean the same multiples of it.
     """
     layout = style.Layout(2, len(thresholds), 1.9, 1.6, right=0.3, gap_x=0.2, gap_y=0.25)
-    key = "solid line with markers: mean of the epoch · thin dashed line: its largest · horizontal line: clip threshold"
-    figure, grid = style.panels(layout, "Gradient norms before clipping", key)
     shown = epochs[epochs["name"].isin(list(thresholds))]
     last = max([2.0, *shown["epoch"]])
-    limits = _limits(shown, thresholds)
     first = next((name for name in thresholds if name in set(shown["name"])), "")
+    printed = analysed[0] if first and analysed and thresholds[first] == analysed[1] else None
+    key = "solid line with markers: mean of the epoch · thin dashed line: its largest · horizontal line: clip threshold"
+    note = "" if printed is None else f"grey: analysed run, its {printed['epoch'].max()} epochs over the same width"
+    figure, grid = style.panels(layout, "Gradient norms before clipping", key, note=note)
+    limits = _limits(shown if printed is None else pd.concat([shown, printed]), thresholds)
     for (upper, lower), (name, threshold) in zip(grid.T, thresholds.items(), strict=True):
         runs = shown[shown["name"] == name]
         upper.set_title(name, color=style.look(name).colour)
@@ -32,11 +40,14 @@ def plot_gradients(epochs: pd.DataFrame, thresholds: Mapping[str, float | None])
             style.say(lower, style.NOT_RUN)
             continue
         _draw_norms(upper, runs, name)
+        if name == first and printed is not None:
+            style.draw_analysed(upper, printed, "epoch", "grad_norm_max", last, marked=False)
+            style.draw_analysed(upper, printed, "epoch", "grad_norm_mean", last)
         _draw_threshold(upper, name, threshold)
         style.log_y(upper, *limits)
         _draw_clipped(lower, runs, name)
         for axes in (upper, lower):
-            axes.set_xlim(1 - 0.04 * last, last * 1.04)
+            axes.set_xlim((1 if printed is None else 0) - 0.04 * last, last * 1.04)
             axes.tick_params(labelleft=name == first)
         style.whole_x(upper, None, 5)
         style.whole_x(lower, "epoch", 5)

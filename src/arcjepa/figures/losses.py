@@ -41,11 +41,19 @@ def plot_losses(epochs: pd.DataFrame, objectives: Mapping[str, str]) -> Figure:
         _draw_term(axes, terms[row], phases)
         axes.set_xlim(1 - 0.03 * last, last * 1.03)
         if axes.lines:
-            style.whole_x(axes, "epoch" if row == len(terms) - 1 else None)
-            axes.set_ylabel(f"{TERMS[terms[row]]}\n({UNITS[objective]})", size=7)
+            axes.set_ylabel(f"{TERMS[terms[row]]}\n({_unit(terms[row], objective)})", size=7)
         if row == 0:
             axes.set_title(TITLES[objective])
+    for column in grid.T:
+        drawn = [axes for axes in column if axes.lines]
+        for axes in drawn:
+            style.whole_x(axes, "epoch" if axes is drawn[-1] else None)
     return figure
+
+
+def _unit(term: str, objective: str) -> str:
+    """Regularisers have no unit of their own."""
+    return UNITS[objective] if term in ("total", "prediction") else "weighted"
 
 
 def _has(epochs: pd.DataFrame, term: str) -> bool:
@@ -62,8 +70,7 @@ def _draw_term(axes: Axes, term: str, phases: Mapping[str, pd.DataFrame]) -> Non
             if drawn is not None:
                 style.draw_curve(axes, drawn, name, line, marked)
         if term == "prediction" and validation is not None:
-            best = int(validation.mean.argmin())
-            axes.plot(validation.x[best], validation.mean[best], "o", ms=9, mfc="none", mec=style.look(name).colour)
+            style.draw_ring(axes, validation, name)
         end = validation or train
         if end is not None:
             ends.append((float(end.mean[-1]), style.look(name).label, style.look(name).colour))

@@ -29,14 +29,14 @@ def plot_map(
 
     Shape: embeddings name -> (n, width), labels (n,). `kind` says what the labels are ("source").
     """
-    columns = min(len(phases), 4)
+    columns = min(len(phases), 5)
     rows = -(-len(phases) // columns)
     layout = style.Layout(rows, columns, 2.1, 2.1, left=0.5, right=0.25, bottom=1.05, gap_x=0.45, gap_y=0.65)
     key = f"first two principal components of the same frames, with their share of the variance · by {kind}"
     figure, grid = style.panels(layout, "Map of the embeddings", key, style.absent(phases, embeddings))
     shown = choose_kinds(labels)
     for axes, name in zip(grid.ravel(), phases, strict=False):
-        axes.set_title(name, color=style.look(name).colour)
+        axes.set_title(style.look(name).label, color=style.look(name).colour)
         _draw_encoder(axes, embeddings.get(name), np.asarray(labels), shown)
     for axes in grid.ravel()[len(phases) :]:
         axes.set_axis_off()

@@ -21,6 +21,8 @@ STYLE = Path(__file__).parent.parent / "style.mplstyle"
 PHASES = ("baseline", "phase1", "phase2", "phase3")
 CONTROLS = ("untrained", "tokens", "copy")
 GREY, FAINT, INK = "#777777", "#bbbbbb", "#222222"
+ANALYSED = "analysed"
+"""The run that the analysis is about: it has no name of a phase."""
 NOT_RUN = "not run"
 NARROWEST = 6.5  # inches: the key of a figure with a single panel needs them
 
@@ -42,6 +44,7 @@ LOOKS = {
     "untrained": Look("#444444", "X", "untrained encoder"),
     "tokens": Look("#808080", "P", "hand-made tokens"),
     "copy": Look("#AAAAAA", "v", "copy of the query"),
+    ANALYSED: Look("#777777", "x", "analysed run"),
 }
 _FURTHER = (("#56B4E9", "<"), ("#E69F00", ">"), ("#8C6D1F", "p"), ("#332288", "h"))
 
@@ -124,6 +127,7 @@ def say(axes: Axes, text: str) -> None:
     axes.grid(False)
     axes.set(xticks=[], yticks=[], xlabel="", ylabel="")
     axes.spines[:].set_visible(False)
+    axes.patch.set_visible(False)  # else it would hide the label of the panel above
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=GREY, size=7.5)
 
 
@@ -167,6 +171,26 @@ def draw_curve(axes: Axes, drawn: Curve, name: str, line: str = "-", marked: boo
     )  # fmt: skip
     if (drawn.high > drawn.low).any():
         axes.fill_between(drawn.x, drawn.low, drawn.high, color=colour, alpha=0.15, linewidth=0)
+
+
+def draw_ring(axes: Axes, drawn: Curve, name: str) -> None:
+    """A ring around the lowest value."""
+    best = int(drawn.mean.argmin())
+    axes.plot(drawn.x[best], drawn.mean[best], "o", ms=9, mfc="none", mec=look(name).colour, gid=f"best-{name}")
+
+
+def draw_analysed(
+    axes: Axes, printed: pd.DataFrame, x: str, column: str, last: float, marked: bool = True
+) -> list[tuple[float, str, str]]:
+    """What the analysis prints of its run, stretched so that its training ends at `last`; the label of its end.
+
+    `printed`: its epochs or steps by column `x`, up to the last one of the run. No label where nothing is printed.
+    """
+    drawn = curve(printed.assign(**{x: printed[x] * last / printed[x].max()}), x, column)
+    if drawn is None:
+        return []
+    draw_curve(axes, drawn, ANALYSED, "--" if marked else ":", marked)
+    return [(float(drawn.mean[-1]), look(ANALYSED).label, look(ANALYSED).colour)]
 
 
 def label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:

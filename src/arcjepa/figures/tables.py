@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from arcjepa.errors import UserError
+from arcjepa.tables import read_table
 
 RUN_COLUMNS = {"epochs.csv": ["epoch"], "steps.csv": ["step"]}
 
@@ -32,19 +33,4 @@ def read_run(path: Path) -> pd.DataFrame:
     table = read_table(path, RUN_COLUMNS.get(path.name, []))
     table.insert(0, "name", name)
     table.insert(1, "seed", int(seed.removeprefix("seed")))
-    return table
-
-
-def read_table(path: Path | str, required: Iterable[str] = ("name",)) -> pd.DataFrame:
-    """A CSV table that has the `required` columns; UserError otherwise."""
-    path = Path(path)
-    try:
-        table = pd.read_csv(path)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; make it with `snakemake {path}`") from None
-    except pd.errors.EmptyDataError:
-        raise UserError(f"{path}: is empty; make it again with `snakemake --force {path}`") from None
-    lacking = [column for column in required if column not in table]
-    if lacking:
-        raise UserError(f"{path}: column {lacking[0]!r} is missing, it has {', '.join(map(str, table))}")
     return table

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -15,6 +15,8 @@ SIGNS = {
     **{"fired": "●", "not fired": "○", "cannot be judged": "–"},
     **{"yes": "●", "no": "○"},
 }
+VERDICTS = {"verdict", "outcome", "occurred"}
+"""Columns that hold one."""
 OPEN = ("not comparable", "cannot be judged")
 TARGETS = (
     Column("target", 0.95, 34),
@@ -44,7 +46,7 @@ WIDTH = 12.4
 def ink(name: str, row: Cells) -> tuple[str, str]:
     """Reasons and open verdicts are grey, what was missed, fired or occurred is bold."""
     verdict = row.get("state", "")
-    if name in ("verdict", "outcome", "occurred"):
+    if name in VERDICTS:
         bold = verdict in ("missed", "fired", "yes")
         return (style.GREY if verdict in OPEN else style.INK), ("bold" if bold else "normal")
     return (style.GREY if name in ("why", "next", "mitigated") or row.get("part") else style.INK), "normal"
@@ -107,18 +109,13 @@ def draw_gates(gates: pd.DataFrame, phases: Sequence[str] = style.PHASES) -> Fig
     `gates`: gates.csv: phase, source, condition, then, outcome ("fired" | "not fired" | "cannot be judged"), numbers,
     why, next.
     """
-    rows = [
-        _signed(
-            cells(row, GATES)
-            | {"condition": f"{row['condition']}\n({row['source']})", "numbers": _joined(row, "numbers")},
-            "outcome",
-        )
-        for _, row in gates.iterrows()
-    ]
+
+    def told(row: pd.Series) -> dict[str, str]:
+        return {"condition": f"{row['condition']}\n({row['source']})", "numbers": _joined(row, "numbers")}
+
     key = "●  fired: the line on the right is next · ○  not fired · –  cannot be judged"
-    layout = Layout(GATES, WIDTH, ink)
     title = "If ... then ...: the gates and fallbacks of the analysis"
-    return draw_blocks(layout, _by_phase(gates, rows, phases), title, key, _absent(gates, phases))
+    return draw_blocks(Layout(GATES, WIDTH, ink), _told(gates, phases, GATES, told), title, key, _absent(gates, phases))
 
 
 @style.styled()
@@ -128,21 +125,14 @@ def draw_risks(risks: pd.DataFrame, phases: Sequence[str] = style.PHASES) -> Fig
     `risks`: risks.csv: phase, risk, probability (per cent), impact, mitigation, occurred ("yes" | "no" | "cannot be
     judged"), evidence, why, mitigated.
     """
-    rows = [
-        _signed(
-            cells(row, RISKS)
-            | {
-                "risk": f"{row['risk']} ({text(row['probability'])} %, impact\u00a0{row['impact'].lower()})",
-                "evidence": _joined(row, "evidence"),
-            },
-            "occurred",
-        )
-        for _, row in risks.iterrows()
-    ]
+
+    def told(row: pd.Series) -> dict[str, str]:
+        risk = f"{row['risk']} ({text(row['probability'])} %, impact\u00a0{row['impact'].lower()})"
+        return {"risk": risk, "evidence": _joined(row, "evidence")}
+
     key = "●  occurred in these runs · ○  did not · –  cannot be judged"
-    layout = Layout(RISKS, WIDTH, ink)
     title = "The risks of the analysis, and what became of them"
-    return draw_blocks(layout, _by_phase(risks, rows, phases), title, key, _absent(risks, phases))
+    return draw_blocks(Layout(RISKS, WIDTH, ink), _told(risks, phases, RISKS, told), title, key, _absent(risks, phases))
 
 
 def _joined(row: pd.Series, column: str) -> str:
@@ -150,10 +140,15 @@ def _joined(row: pd.Series, column: str) -> str:
     return "\n".join(filter(None, (text(row[column]), text(row["why"]))))
 
 
-def _by_phase(table: pd.DataFrame, rows: Sequence[Cells], phases: Sequence[str]) -> dict[str, list[Cells]]:
-    names = list(table["phase"])
+def _told(
+    table: pd.DataFrame, phases: Sequence[str], columns: Sequence[Column], told: Callable[[pd.Series], dict[str, str]]
+) -> dict[str, list[Cells]]:
+    """The rows of each phase: their cells, with what `told` makes of some of them, and a sign before the verdict."""
+    (verdict,) = VERDICTS & {column.name for column in columns}
     return {
-        phase: [row for row, name in zip(rows, names, strict=True) if name == phase]
+        phase: [
+            _signed(cells(row, columns) | told(row), verdict) for _, row in table[table["phase"] == phase].iterrows()
+        ]
         for phase in _order(table["phase"], phases)
     }
 

@@ -1,5 +1,7 @@
 """A grid with its object tokens drawn over it: what does the encoder see?"""
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -31,7 +33,7 @@ def draw_tokens(grid: np.ndarray, columns: np.ndarray, contact: np.ndarray, titl
     cell = draw_grid(axes, grid, 0.25, TOP, BOX)
     origin = np.array([0.25 + (BOX - grid.shape[1] * cell) / 2, TOP + (BOX - grid.shape[0] * cell) / 2])
     entries = [dict(zip(COLUMNS, map(int, row), strict=True)) for row in columns]
-    places = [origin + cell * find_place(grid, entry) for entry in entries]
+    places = [origin + cell * find_place(grid, entry, entries) for entry in entries]
     for i, j in touching(contact):
         # The residual is everywhere: lines to its centroid would only hide the others.
         if MIXED not in (entries[i]["colour"], entries[j]["colour"]):
@@ -53,15 +55,28 @@ def touching(contact: np.ndarray) -> list[tuple[int, int]]:
     return [(i, j) for i in range(len(words)) for j in range(i + 1, len(words)) if words[i] >> j & 1]
 
 
-def find_place(grid: np.ndarray, entry: dict[str, int]) -> np.ndarray:
-    """(x, y) in cells for an entry's number: its own cell nearest to its centroid, the residual's box corner."""
+def find_place(grid: np.ndarray, entry: dict[str, int], entries: Sequence[dict[str, int]] = ()) -> np.ndarray:
+    """(x, y) in cells for an entry's number: its own cell nearest to its centroid, the residual's box corner.
+
+    Of `entries`, those of its colour that are smaller take the cells in their boxes, where any others are left.
+    """
     if entry["colour"] == MIXED:
         return np.array([entry["left"] + entry["width"], entry["top"]], float)
-    box = grid[entry["top"] :, entry["left"] :][: entry["height"], : entry["width"]]
-    cells = np.argwhere(box == entry["colour"])
+    own = grid == entry["colour"]
+    free = own.copy()
+    for other in entries:
+        if other["colour"] == entry["colour"] and other["area"] < entry["area"]:
+            free[_box(other)] = False
+    cells = np.argwhere((free if free[_box(entry)].any() else own)[_box(entry)])
     centroid = np.array([entry["sum_row"], entry["sum_col"]]) / max(entry["area"], 1)
     row, column = cells[((cells - centroid) ** 2).sum(1).argmin()]
     return np.array([entry["left"] + column, entry["top"] + row]) + 0.5
+
+
+def _box(entry: dict[str, int]) -> tuple[slice, slice]:
+    """The rows and columns of an entry."""
+    top, left = entry["top"], entry["left"]
+    return slice(top, top + entry["height"]), slice(left, left + entry["width"])
 
 
 def _draw_box(axes: Axes, entry: dict[str, int], origin: np.ndarray, cell: float) -> None:
