@@ -62,7 +62,8 @@ def test_every_line_is_accepted_by_its_phase_and_changes_none_before_it(tmp_path
         assert after.scale == scale
         for key, value in (override.lstrip("+").split("=") for override in overrides(line)):
             if key != "scale":
-                (leaf,) = [leaf for leaf in settings_of(after, phase) if key.endswith(leaf) or leaf == f"loss.{key}"]
+                own = key.removesuffix(f".{scale}")
+                (leaf,) = [leaf for leaf in settings_of(after, phase) if own.endswith(leaf) or leaf == f"loss.{own}"]
                 assert settings_of(after, phase)[leaf] == yaml.safe_load(value), line
         if f"phases.{phase}" in line:
             for other in PHASES[: PHASES.index(phase)]:
@@ -89,15 +90,21 @@ def test_a_change_that_params_refuse_is_not_offered() -> None:
         ("lambda_10", "lambda_sigreg", "scenarios.lambda_10.lambda_sigreg"),
         ("window_5", "optimizer.lr", "+scenarios.window_5.optimizer.lr"),
         ("baseline", "loss.relational.enabled", "base.loss.relational.enabled"),
-        ("baseline", "optimizer.lr", "scales.laptop.base.optimizer.lr"),
+        ("baseline", "optimizer.lr", "base.optimizer.lr.laptop"),
+        ("baseline", "optimizer.clip", "base.optimizer.clip"),
         ("phase1", "loss.relational.enabled", "phases.phase1.loss.relational.enabled"),
         ("phase2", "optimizer.lr", "+phases.phase2.optimizer.lr"),
         ("phase2", "lambda_sigreg", "lambda_sigreg"),
-        ("phase3", "data.synthetic.tasks", "scales.laptop.data.synthetic.tasks"),
+        ("phase3", "data.synthetic.tasks", "data.synthetic.tasks.laptop"),
     ],
 )
 def test_a_leaf_is_set_where_it_counts_for_the_phase(phase: str, leaf: str, key: str) -> None:
     assert Experiments(phase, "laptop", tree()).key(leaf) == key
+
+
+def test_a_scale_with_the_value_of_its_parent_is_given_one_of_its_own() -> None:
+    assert Experiments("baseline", "diagnostic", tree()).key("optimizer.lr") == "+base.optimizer.lr.diagnostic"
+    assert Experiments("baseline", "diagnostic", tree()).key("training.epochs") == "base.training.epochs.diagnostic"
 
 
 def test_another_scale_than_the_present_one_is_named() -> None:

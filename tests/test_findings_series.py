@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from arcjepa.findings.series import end, grew, highest, last_stretch, lowest, noise, smooth
+from arcjepa.findings.series import end, grew, highest, last_stretch, lowest, noise, scatter, smooth
 
 
 def dense(values: np.ndarray) -> pd.Series:
@@ -51,3 +51,13 @@ def test_places_are_epochs_not_positions() -> None:
 )
 def test_the_last_stretch_begins_after_the_last_exception(flags: list[int], first: int | None) -> None:
     assert last_stretch(pd.Series([bool(f) for f in flags], index=[10 * (i + 1) for i in range(len(flags))])) == first
+
+
+@pytest.mark.parametrize("spread", [0.01, 0.05])
+def test_scatter_is_the_noise_of_rows_at_any_distance(spread: float) -> None:
+    rng = np.random.default_rng(0)
+    at = np.sort(rng.choice(1000, 300, replace=False))
+    values = np.exp(-at / 300 + rng.normal(0, spread, 300))
+    assert scatter(pd.Series(values, index=at)) == pytest.approx(spread, rel=0.2)
+    assert scatter(pd.Series(np.exp(-at / 300), index=at)) < 1e-9
+    assert scatter(pd.Series(values[:3], index=at[:3])) == 0

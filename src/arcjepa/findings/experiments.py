@@ -7,6 +7,9 @@ from typing import Any
 
 from arcjepa.config import from_mapping
 from arcjepa.errors import UserError
+from arcjepa.params import leaf, put
+
+_ABSENT = object()
 
 
 @dataclass(frozen=True)
@@ -30,42 +33,36 @@ class Experiments:
 
     def key(self, leaf: str) -> str:
         """Where the leaf is set for this phase: the overlay that has it, else one that is put there (Hydra's plus)."""
-        scale = f"scales.{self.scale}"
         section = "scenarios" if self.phase in self.tree.get("scenarios", {}) else "phases"
         own, shared = f"{section}.{self.phase}.{leaf}", f"base.{leaf}"
         if self._has(own):
-            return own
+            return self._at_scale(own)
         if leaf == "lambda_sigreg" or leaf.split(".")[0] in self.tree:
-            return f"{scale}.{leaf}" if self._has(f"{scale}.{leaf}") else leaf
+            return self._at_scale(leaf)
         if not self.tree:
             return f"++{own}"
         if self.tree[section][self.phase].get("parent") != "base" or not self._has(shared):
             return f"+{own}"
         # All phases descend from the first, so that their common base is the same, and shorter.
-        return f"{scale}.{shared}" if self._has(f"{scale}.{shared}") else shared
+        return self._at_scale(shared)
+
+    def _at_scale(self, path: str) -> str:
+        """The leaf's value for this scale, where it has several; put there where it has that of the scale's parent."""
+        if not any(self._has(f"{path}.{scale}") for scale in self.tree.get("scales", {})):
+            return path
+        return f"{path}.{self.scale}" if self._has(f"{path}.{self.scale}") else f"+{path}.{self.scale}"
 
     def accepted(self, changes: Mapping[str, Any]) -> bool:
         """Whether params.yaml allows it, in this phase and in all others that share the leaf."""
         tree = copy.deepcopy(dict(self.tree)) | {"scale": self.scale}
-        for leaf, value in changes.items():
-            *path, last = self.key(leaf).lstrip("+").split(".")
-            inner = tree
-            for part in path:
-                inner = inner.setdefault(part, {})
-            inner[last] = value
         try:
-            from_mapping(tree)
+            from_mapping(put(tree, {self.key(name).lstrip("+"): value for name, value in changes.items()}))
         except UserError:
             return False
         return True
 
     def _has(self, path: str) -> bool:
-        inner: Any = self.tree
-        for part in path.split("."):
-            if not isinstance(inner, Mapping) or part not in inner:
-                return False
-            inner = inner[part]
-        return True
+        return leaf(self.tree, path, _ABSENT) is not _ABSENT
 
 
 def _text(value: Any) -> str:

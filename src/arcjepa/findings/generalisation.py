@@ -10,21 +10,40 @@ from arcjepa.findings.finding import Finding, Number, Rule, Skipped
 from arcjepa.findings.losses import watched
 from arcjepa.findings.objective import FEWEST, chance_levels, prediction
 from arcjepa.findings.records import Record
-from arcjepa.findings.series import SMALLEST, end, grew, last_stretch, lowest, noise, over, smooth
+from arcjepa.findings.series import (
+    SMALLEST,
+    end,
+    grew,
+    is_even,
+    last_stretch,
+    lowest,
+    noise,
+    over,
+    running_median,
+    scatter,
+    smooth,
+)
 
 LATE, STILL = 2 / 3, 0.98
 """Validation improves no more where, since two thirds of the run, it fell to no less than this share."""
 NEAR_CHANCE = 0.8
 """Share of ln(candidates) above which a contrastive loss has learned next to nothing."""
 UNKNOWN_NOISE = 1.5
-"""How much further validation has to rise where epochs are too few to tell its noise."""
+"""How much further validation has to rise where epochs are too few or too uneven to tell its noise well."""
+SCATTERS = 3.8
+"""There it also has to rise by so many standard deviations: of healthy records with 3 % noise below 2 % do."""
+FEW = 12
+"""Below so many of such epochs a running median would hide the end; instead no earlier rise may be like the last."""
+LAST_RISE = 1.25
+"""How much the last rise has to exceed each earlier one."""
 GAP_GROWTH = 1.5
 """A gap that was there from the start is one of data, not of memory."""
 _ERRORS = "train_prediction_error and val_prediction_error, or both prediction losses with settings in run.json"
 
 
 def plateau(record: Record, limits: Thresholds) -> Finding | Skipped | None:
-    """final / best - 1 >= plateau, at least three epochs after the best, of the validation total or the prediction.
+    """final / best - 1 >= plateau, at least three epochs after the best, of the validation total or the prediction;
+    and beyond their noise.
 
     A note where early stopping ended the run: the best weights were kept.
     """
@@ -32,10 +51,8 @@ def plateau(record: Record, limits: Thresholds) -> Finding | Skipped | None:
         losses = record.series(name)
         if len(losses) < FEWEST:
             continue
-        level = smooth(losses)
         best, last = lowest(losses), int(losses.index[-1])
-        rise = limits.plateau * (1.0 if noise(losses) else UNKNOWN_NOISE)
-        if last - best < FEWEST or not grew(level.min(), level.iloc[-1], 1 + rise, losses):
+        if last - best < FEWEST or not _ends_above(losses, limits.plateau):
             continue
         worse = over(losses.iloc[-1], losses[best]) - 1
         stopped = record.setting("stopping.enabled") is True and last - best >= (
@@ -61,6 +78,20 @@ def plateau(record: Record, limits: Thresholds) -> Finding | Skipped | None:
         )  # fmt: skip
     enough = any(len(record.series(name)) >= FEWEST for name in watched(record, "val"))
     return None if enough else Skipped(f"lacks {FEWEST} epochs of val_total")
+
+
+def _ends_above(losses: pd.Series, share: float) -> bool:
+    """Whether losses end above their best by more than a share of it, and by more than noise explains."""
+    if noise(losses) and is_even(losses):
+        level = smooth(losses)
+        return grew(level.min(), level.iloc[-1], 1 + share, losses)
+    level = running_median(losses) if len(losses) >= FEW else losses
+    until, since = losses.loc[: lowest(losses)], losses.loc[lowest(losses) :]
+    if len(losses) < FEW and losses.iloc[-1] < since.max():
+        return False
+    earlier = math.log(over((until / until.cummin()).max(), 1.0)) if len(losses) < FEW else 0.0
+    needed = max(math.log1p(UNKNOWN_NOISE * share), SCATTERS * scatter(losses), LAST_RISE * earlier)
+    return math.log(over(level.iloc[-1], level.min())) >= needed
 
 
 def _patience(losses: pd.Series, best: int) -> int:

@@ -36,7 +36,8 @@ def relational_tries(record: Record) -> tuple[str, ...]:
 def relational_explosion(record: Record, limits: Thresholds) -> Finding | None:
     """max over epochs of term / (its smallest value so far) >= explosion, where the term is no trifle.
 
-    From the first epoch after that smallest value at which the ratio passes `explosion_start`, to the peak.
+    From the first epoch after that smallest value at which the ratio passes `explosion_start`, to the peak. Stricter
+    than `formulas.relational_growth`: of the smoothed loss and the whole run, as one jump of an epoch is no fault.
     """
     term = record.series(*RELATIONAL.split("|"))
     level = smooth(term)

@@ -1,6 +1,7 @@
 """A run folder to a record: strict about what is written, indifferent to what is not."""
 
 import csv
+import io
 import json
 import math
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from arcjepa.errors import UserError
+from arcjepa.files import read_vouched
 from arcjepa.findings.records import EPOCH_COLUMNS, STEP_COLUMNS, Broken, Record, make_record
 
 FILES = ("epochs.csv", "steps.csv", "losses.csv", "run.json")
@@ -73,13 +75,11 @@ def _read_table(path: Path, key: str, columns: tuple[str, ...], broken: list[Bro
 
 
 def _read_rows(path: Path) -> list[list[str]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            return [row for row in csv.reader(file) if row]
-    except FileNotFoundError:
+    if not path.exists():
         return []
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    try:
+        text = read_vouched(path).decode("utf-8-sig")
+        return [row for row in csv.reader(io.StringIO(text, newline="")) if row]
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: is not a CSV table in UTF-8: {error}") from None
 

@@ -16,7 +16,7 @@ import pandas as pd
 from arcjepa.config import from_mapping, resolved
 from arcjepa.errors import UserError
 from arcjepa.findings.experiments import Experiments
-from arcjepa.params import leaves
+from arcjepa.params import leaf, leaves
 from arcjepa.settings import Phase
 
 TERMS = ("prediction", "sigreg", "invariance", "relational", "commitment")
@@ -85,12 +85,7 @@ class Record:
 
     def setting(self, path: str, default: Any = None) -> Any:
         """A leaf of the phase's settings ("optimizer.clip")."""
-        inner: Any = self.settings
-        for part in path.split("."):
-            if not isinstance(inner, Mapping) or part not in inner:
-                return default
-            inner = inner[part]
-        return inner
+        return leaf(self.settings, path, default)
 
     def number(self, path: str) -> float | None:
         """The same where it is a finite number."""

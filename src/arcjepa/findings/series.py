@@ -1,7 +1,8 @@
 """What one column of a record says: a level, a trend, and how much of it is noise.
 
 Records may be sparse: rows that were not printed are absent, never zero. Only where rows come at even distances are
-they smoothed, by a running median of 5 (from 15 rows on) or 3 (from 8 rows on), and is their noise known.
+they smoothed, by a running median of 5 (from 15 rows on) or 3 (from 8 rows on), and is their noise known from changes.
+Of uneven rows `scatter` tells it, less well.
 """
 
 import math
@@ -14,13 +15,17 @@ SMALLEST = 1e-12
 NOISE_LIMITS = 4.0
 """A change counts from so many standard deviations of the noise on."""
 _MIN_CHANGES = 6
+_MIN_SCATTER = 4
 
 
 def smooth(series: pd.Series) -> pd.Series:
     """The running median, or the values themselves where rows are few or uneven."""
+    return running_median(series) if is_even(series) else series
+
+
+def running_median(series: pd.Series) -> pd.Series:
+    """Over 5 rows, 3 of few, however far apart they are; the values themselves below 8 rows."""
     window = 5 if len(series) >= 15 else 3 if len(series) >= 8 else 1
-    if window == 1 or _even(series).mean() < 0.9:
-        return series
     return series.rolling(window, center=True, min_periods=window // 2 + 1).median()
 
 
@@ -33,6 +38,20 @@ def noise(series: pd.Series) -> float:
     if len(changes) < _MIN_CHANGES:
         return 0.0
     return float(1.4826 * np.median(np.abs(changes - np.median(changes))) / math.sqrt(2))
+
+
+def scatter(series: pd.Series) -> float:
+    """Standard deviation of the logarithm of a value about the line between its neighbours; 0 below four rows.
+
+    For rows at any distances. Robust: the median of the deviations, scaled for a Gaussian. Gasser, Sroka and
+    Jennen-Steinmetz, Residual variance and residual pattern in nonlinear regression, Biometrika 1986.
+    """
+    if len(series) < _MIN_SCATTER:
+        return 0.0
+    x, y = series.index.to_numpy(float), np.log(np.maximum(series.to_numpy(float), SMALLEST))
+    before = (x[2:] - x[1:-1]) / (x[2:] - x[:-2])
+    off = np.abs(y[1:-1] - before * y[:-2] - (1 - before) * y[2:]) / np.sqrt(1 + before**2 + (1 - before) ** 2)
+    return float(1.4826 * np.median(off))
 
 
 def end(series: pd.Series) -> float:
@@ -67,6 +86,11 @@ def last_stretch(holds: pd.Series) -> int | None:
         return None
     false = holds.index[~holds]
     return int(holds.index[0] if not len(false) else holds.index[holds.index > false[-1]][0])
+
+
+def is_even(series: pd.Series) -> bool:
+    """Whether nine in ten rows are at the most common distance."""
+    return len(series) > 1 and bool(_even(series).mean() >= 0.9)
 
 
 def _even(series: pd.Series) -> np.ndarray:
