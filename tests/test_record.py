@@ -10,6 +10,7 @@ import torch
 from model_cases import Transfers
 
 from arcjepa import geometry as reference
+from arcjepa.moments import geometry, moments
 from arcjepa.record import (
     EPOCH_COLUMNS,
     LOSS_COLUMNS,
@@ -21,7 +22,6 @@ from arcjepa.record import (
     Record,
     Table,
     codes,
-    geometry,
     loss_values,
     rows,
     schema,
@@ -42,7 +42,7 @@ def samples(kind: str, rows: int = 300, dim: int = 12) -> torch.Tensor:
 
 
 def measured(z: torch.Tensor) -> dict[str, float]:
-    return geometry(z[None], directions(z.shape[1], 0, 0))[0]
+    return geometry(moments(z[None], directions(z.shape[1], 0, 0)))[0]
 
 
 @pytest.mark.parametrize("kind", ["healthy", "stretched", "flat"])
@@ -87,7 +87,7 @@ def test_geometry_counts_lost_dimensions() -> None:
 
 def test_sets_measured_together_are_measured_each_by_itself() -> None:
     sets = [samples(kind) for kind in ("healthy", "stretched", "flat")]
-    together = geometry(torch.stack(sets), directions(12, 0, 0))
+    together = geometry(moments(torch.stack(sets), directions(12, 0, 0)))
     for found, z in zip(together, sets, strict=True):
         assert found == pytest.approx(measured(z), rel=1e-6, abs=1e-9)
 
