@@ -8,7 +8,6 @@ import torch
 from model_cases import batch_of, tiny_phase
 from torch import nn
 
-from arcjepa.attention import AttentionBias, Packing, addends, attend, attend_packed, boxes_touch, same_colour
 from arcjepa.encoder import TokenEncoder, pool, spread
 from arcjepa.frames import Grids
 from arcjepa.layout import COLUMNS
@@ -142,30 +141,6 @@ def test_attention_biases_learn(tokens: Tokens) -> None:
     assert (model.bias.weight.grad.abs() > 0).all()
 
 
-def test_boxes_touch_where_they_overlap_or_meet_corners_included() -> None:
-    grid = np.zeros((12, 12), np.uint8)
-    grid[0:2, 0:2] = 1
-    grid[2:4, 2:4] = 2  # meets the first at a corner
-    grid[0:2, 5:7] = 3  # one column from the second, two rows up
-    grid[9:11, 9:11] = 1  # far from all
-    batch = batch_of(tokenise(Grids.from_list([grid]), tiny_tokens()), [0])
-    n = int(batch.valid.sum())
-    colour = batch.columns[0, :n, COLUMNS.index("colour")]
-    top = batch.columns[0, :n, COLUMNS.index("top")]
-    first, second, third, far = (
-        int(((colour == c) & (top == t)).nonzero()) for c, t in [(1, 0), (2, 2), (3, 0), (1, 9)]
-    )
-    touch = boxes_touch(batch)[0]
-    assert touch.equal(touch.T)
-    assert touch[first, second]
-    assert not touch[second, third]
-    assert not touch[first, third]
-    assert not touch[far, [first, second, third]].any()
-    same = same_colour(batch)[0, :n, :n]
-    assert same[first, far]
-    assert int(same.sum()) == n + 2
-
-
 def tiny_tokens() -> object:
     from model_cases import tiny_params
 
@@ -189,37 +164,6 @@ def test_an_empty_frame_among_others_changes_none(tokens: Tokens) -> None:
     assert torch.allclose(
         embed(model, batch_of(mixed, [0, 2])), embed(model, batch_of(mixed, [0, 1, 2]))[::2], atol=1e-5
     )
-
-
-@pytest.mark.parametrize("room", [None, ROOM])
-def test_packing_and_padding_are_inverse(tokens: Tokens, room: int | None) -> None:
-    batch = batch_of(tokens, FRAMES, room)
-    packing, there = Packing.of(batch), torch.cat([torch.ones(len(FRAMES), dtype=torch.bool), batch.present])
-    packed = torch.randn(len(packing.positions), 5)
-    assert packing.pack(packing.pad(packed)).equal(packed * there[:, None])
-    assert len(packing.positions[there].unique()) == there.sum()
-    assert int((packing.pad(packed) != 0).any(-1).sum()) == there.sum()
-
-
-def test_gradients_move_back_as_rows_moved_there(tokens: Tokens) -> None:
-    packing = Packing.of(batch_of(tokens, FRAMES, ROOM))
-    packed = torch.randn(len(packing.positions), 2, dtype=torch.float64, requires_grad=True)
-    padded = packing.pad(packed)
-    toward = torch.randn_like(padded)
-    (gradient,) = torch.autograd.grad((padded * toward).sum(), packed)
-    assert gradient.equal(packing.pack(toward))
-    again = torch.randn_like(padded).requires_grad_()
-    (gradient,) = torch.autograd.grad((packing.pack(again) * packed).sum(), again)
-    assert gradient.equal(packing.pad(packed))
-
-
-def test_attention_is_the_same_packed_and_padded(tokens: Tokens) -> None:
-    packing = Packing.of(batch_of(tokens, FRAMES, ROOM))
-    packed = torch.randn(len(packing.positions), 3 * 16)
-    bias = AttentionBias(2)
-    nn.init.normal_(bias.weight)
-    padded = attend(packing.pad(packed), 2, addends(packing, bias.weight))
-    assert torch.allclose(attend_packed(packed, packing, bias(packing)), packing.pack(padded), atol=1e-5)
 
 
 def test_pooling_sees_sum_and_maximum_over_the_objects_that_are_there(tokens: Tokens) -> None:

@@ -8,12 +8,14 @@ import pytest
 import torch
 from model_cases import budget, run_in, steps, tiny_corpus, tiny_phase, tiny_trainer, trace, trained, weights
 
+from arcjepa.dataset import admitted_share
 from arcjepa.errors import UserError
+from arcjepa.inputs import blocks, view_kinds
 from arcjepa.record import Averages
 from arcjepa.runs import train
 from arcjepa.schedule import learning_rate
 from arcjepa.shares import selects
-from arcjepa.trainer import Trainer, resolve_device
+from arcjepa.trainer import ROOM_STEP, Trainer, resolve_device
 
 TIMES = ["seconds", "sequences_per_second"]
 
@@ -199,3 +201,46 @@ def test_traces_of_the_tests_are_reproducible() -> None:
     one, other = trace(tiny_phase("baseline")), trace(tiny_phase("baseline"))
     assert one[0] == other[0]
     assert one[1].equal(other[1])
+
+
+# --- a GPU's fixed shapes, and its queue in validation
+
+
+@pytest.mark.parametrize("name", ["baseline", "phase2", "phase3"])
+def test_the_room_holds_the_fullest_batch_of_the_run_and_little_more(name: str) -> None:
+    trainer = tiny_trainer(name)
+    room, most = trainer._training_room(), [0, 0]
+    for step in range(trainer.total_steps):
+        epoch = 1 + step // trainer.steps_per_epoch
+        admitted = admitted_share(trainer.phase.sequence.curriculum, epoch)
+        batch = trainer.data.draw(trainer.phase.sequence, 0, step, 32, admitted)
+        own, apart = blocks(trainer.phase.loss, trainer.tokens, batch, view_kinds(batch, (0, step)), (0, step))
+        most = [max(most[0], len(own.slots)), max(most[1], 0 if apart is None else len(apart.slots))]
+    assert all(0 <= held - needed < ROOM_STEP for held, needed in zip(room, most, strict=True))
+    assert (most[1] > 0) == (name == "baseline")
+
+
+@pytest.mark.parametrize("name", ["baseline", "phase2"])
+def test_training_with_room_is_training_without(name: str) -> None:
+    losses = []
+    for roomy in (False, True):
+        trainer = tiny_trainer(name)
+        if roomy:
+            trainer.room = trainer._training_room()
+        losses.append(steps(trainer, 4))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_validation_measures_infonce_with_the_queue_too() -> None:
+    trainer, values = tiny_trainer("baseline"), []
+    for taken in (0, 6):
+        if taken:
+            steps(trainer, taken)
+        averages = Averages()
+        trainer.validate(averages)
+        values.append(averages.means())
+    assert values[0]["val_prediction_queue"] == pytest.approx(values[0]["val_prediction"], rel=1e-5)  # an empty queue
+    assert values[1]["val_prediction_queue"] > values[1]["val_prediction"] + 0.1  # 64 negatives more
+    averages = Averages()
+    tiny_trainer("phase2").validate(averages)
+    assert "val_prediction_queue" not in averages.means()

@@ -74,7 +74,9 @@ def test_the_files_of_a_run_match_their_schema(name: str, tmp_path: Path) -> Non
             assert np.isfinite(epochs[column]).all() == (term in OWN_TERMS[name]), column
             assert epochs[column].isna().all() == (term not in OWN_TERMS[name]), column
     contrastive = name in ("baseline", "phase1")
-    optional = {"temperature", "queue_fill"} | {c for c in EPOCH_COLUMNS if any(term in c for term in TERMS[1:])}
+    optional = {"temperature", "queue_fill", "val_prediction_queue"} | {
+        c for c in EPOCH_COLUMNS if any(term in c for term in TERMS[1:])
+    }
     assert np.isfinite(epochs[[c for c in EPOCH_COLUMNS if c not in optional]]).all(axis=None)
     assert epochs[["temperature", "queue_fill"]].notna().all(axis=None) == contrastive
     assert np.isfinite(rows.drop(columns="refreshed_codes")).all(axis=None)

@@ -45,9 +45,13 @@ class Contrast(nn.Module):
         if self.training:
             with torch.no_grad():  # back to the bound: beyond it the gradient is zero, which would hold it for ever
                 self.log_temperature.clamp_(*self.log_bounds)
+        return self.loss(prediction, target, self.training)
+
+    def loss(self, prediction: torch.Tensor, target: torch.Tensor, queued: bool) -> torch.Tensor:
+        """The same, with the queue's targets among the negatives or not."""
         prediction, target = functional.normalize(prediction, dim=-1), functional.normalize(target, dim=-1)
         logits = prediction @ target.T
-        if self.training and len(self.queue):
+        if queued and len(self.queue):
             old = prediction @ self.queue.T
             empty = torch.arange(len(self.queue), device=old.device) >= self.pushed
             # Finite, as minus infinity over a temperature has no gradient.

@@ -95,6 +95,7 @@ SCHEMA: dict[str, tuple[Column, ...]] = {
         Column("clip_factor_median", "ratio", "clip_factor, median over the epoch's steps"),
         Column("admitted_share", "share", "share of the training tasks that the curriculum admits"),
         *(*_losses("train"), *_losses("val"), *_totals("train"), *_totals("val")),
+        Column("val_prediction_queue", "nats", "InfoNCE with training's queue among the negatives, as in training"),
     ),
     "run.json": (
         Column("seed", "1", "what draws weights, data and views"),
@@ -109,6 +110,7 @@ SCHEMA: dict[str, tuple[Column, ...]] = {
         Column("real_tasks", "tasks", "those of them that are not synthetic"),
         Column("training_frames", "frames", "grids of these tasks"),
         Column("validation_tasks", "tasks", "tasks to validate on"),
+        Column("validation_batch", "sequences", "sequences of a batch in validation: fewer where there are fewer"),
         Column("encoder_parameters", "parameters", "learned numbers of the encoder"),
         Column("predictor_parameters", "parameters", "learned numbers of the predictor"),
         Column("hyperparameters", "leaves", "settings of loss, quantizer, optimizer and stopping that are in use"),

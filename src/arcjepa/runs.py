@@ -121,6 +121,7 @@ def _summary(trainer: Trainer, corpus: Corpus, seconds: float) -> Row:
         "real_tasks": corpus.real,
         "training_frames": len(corpus.training),
         "validation_tasks": len(corpus.validation.task_ids),
+        "validation_batch": len(trainer.validation[0].target),
         "encoder_parameters": sum(p.numel() for p in trainer.jepa.encoder.parameters()),
         "predictor_parameters": sum(p.numel() for p in trainer.jepa.predictor.parameters()),
         "hyperparameters": hyperparameters(trainer.phase),

@@ -177,6 +177,9 @@ class Trainer:
             outputs, total, terms = self.forward(self.validation_tokens, batch, index, self.validation_room)
             error = prediction_error(outputs, self.phase)
             rows.append({**loss_values("val", total, terms), "val_prediction_error": error})
+            if self.objective.contrast is not None:
+                queued = self.objective.contrast.loss(outputs.prediction, outputs.target, queued=True)
+                rows[-1]["val_prediction_queue"] = queued
         return rows
 
     def _update(self) -> Step:
