@@ -16,6 +16,8 @@ import torch
 
 from arcjepa.config import Params, from_mapping
 from arcjepa.frames import Frames
+from arcjepa.jepa import Outputs
+from arcjepa.moments import geometry, sides
 from arcjepa.params import read_params
 from arcjepa.record import Averages, Record, rows
 from arcjepa.synthetic import generate_shard
@@ -51,15 +53,20 @@ def milliseconds(device: str, call: Callable[[], Any]) -> tuple[float, Any]:
     return 1000 * (clock() - started), made
 
 
+def _row(trainer: Trainer, outputs: Outputs) -> dict[str, Any]:
+    row, found = trainer.step_row(outputs, 1)
+    return row | sides(geometry(found))
+
+
 def measure(kept: Recorded, plain: Unrecorded, record: Record, steps: int) -> dict[str, list[float]]:
     """Milliseconds of steps with and without the record, and of its parts."""
     times: dict[str, list[float]] = {name: [] for name in ("with", "without", "step", "row", "epoch")}
     averages = Averages()
 
     def take(trainer: Trainer, name: str) -> Any:
-        taken, outputs = milliseconds(kept.device, lambda: trainer.train_step(1.0, averages))
+        taken, step = milliseconds(kept.device, lambda: trainer.train_step(averages))
         times[name].append(taken)
-        return outputs
+        return step.outputs
 
     for step in range(steps):
         if step % 2:  # in turn first and second, as the second finds the caches warm
@@ -69,7 +76,7 @@ def measure(kept: Recorded, plain: Unrecorded, record: Record, steps: int) -> di
             take(plain, "without")
         times["step"].append(kept.collecting)
         if step % kept.row_interval == 0:
-            row = milliseconds(kept.device, lambda: record.steps.append(kept.step_row(outputs, 1)))[0]  # noqa: B023
+            row = milliseconds(kept.device, lambda: record.steps.append(_row(kept, outputs)))[0]  # noqa: B023
             times["row"].append(row)
         if (step + 1) % kept.steps_per_epoch == 0:
             written = milliseconds(kept.device, lambda: record.losses.append(*rows(averages.columns())))[0]  # noqa: B023

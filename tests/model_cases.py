@@ -19,10 +19,11 @@ from arcjepa.jepa import Relations
 from arcjepa.params import put, read_params
 from arcjepa.quantizer import QuantizerModule, make_quantizer
 from arcjepa.record import Averages
+from arcjepa.runs import Run, train
 from arcjepa.settings import Phase
 from arcjepa.synthetic import generate_shard
 from arcjepa.tokens import Tokens, tokenise
-from arcjepa.trainer import Corpus, Run, Trainer, train
+from arcjepa.trainer import Corpus, Trainer
 from arcjepa.views import DeviceTokens, TokenBatch, gather
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
@@ -53,17 +54,18 @@ def tiny_corpus() -> Corpus:
     return Corpus(training, 20, validation, tiny_params().tokens)
 
 
-def batch_of(tokens: Tokens, frames: list[int] | range, static: bool = False) -> TokenBatch:
+def batch_of(tokens: Tokens, frames: list[int] | range, room: int | None = None) -> TokenBatch:
     """The tokens of some frames as the encoder takes them."""
-    return gather(DeviceTokens.from_numpy(tokens), torch.tensor(list(frames)), None, static)
+    return gather(DeviceTokens.from_numpy(tokens), torch.tensor(list(frames)), None, room)
 
 
 def steps(trainer: Trainer, count: int) -> list[float]:
     """Take `count` steps at the share of tasks admitted in epoch 1; the total loss of each."""
     averages = Averages()
-    admitted = admitted_share(trainer.phase.sequence.curriculum, 1)
+    trainer.admitted.fill_(admitted_share(trainer.phase.sequence.curriculum, 1))
     for _ in range(count):
-        trainer.train_step(admitted, averages)
+        trainer.train_step(averages)
+        trainer.check(averages)
     return averages.columns()["train_total"].tolist()
 
 

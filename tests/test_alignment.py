@@ -161,7 +161,7 @@ def test_the_table_has_every_phase_with_the_printed_ticks_beside():
 @pytest.mark.parametrize("phase", ["baseline", "phase1", "phase2", "phase3"])
 def test_the_core_is_what_a_training_step_executes(phase):
     trainer, averages, executed = tiny_trainer(phase), Averages(), set()
-    trainer.train_step(1.0, averages)
+    trainer.train_step(averages)
 
     def note(frame, event, _):
         path = Path(frame.f_code.co_filename)
@@ -170,10 +170,10 @@ def test_the_core_is_what_a_training_step_executes(phase):
 
     sys.setprofile(note)
     try:
-        trainer.train_step(1.0, averages)
+        trainer.train_step(averages)
     finally:
         sys.setprofile(None)
-    assert executed == set(CORE)
+    assert executed == set(CORE) - {"kernels"}  # which a GPU executes
 
 
 def test_the_lines_are_those_of_the_files(tmp_path):

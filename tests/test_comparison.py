@@ -20,7 +20,7 @@ def write_run(folder, level=3.0, codes=True, seed=0):
     scores, rng = Scores(record={"pool": {"size": 128}}), np.random.default_rng(seed)
     ids, tasks = [f"1e{i}" for i in range(40)], np.arange(80) % 40
     for part in ("heldout", "validation"):
-        for measure in ("val_nce", "readout_nce", "query_only_nce"):
+        for measure in ("val_nce", "readout_nce", "query_only_nce", "selection_nce"):
             scores.add_means(measure, part, ids, tasks, [level + rng.normal(0, 0.3, 80)])
     for part in ("arc1", "own"):
         for measure in ("ranking_a", "ranking_b", "ranking_c", "retrieval_augmented", "retrieval_rearc"):

@@ -14,7 +14,7 @@ from arcjepa.diagnosis import examine
 from arcjepa.errors import UserError
 from arcjepa.findings.record_files import LOSS_COLUMNS, read_record
 from arcjepa.findings.records import EPOCH_COLUMNS, STEP_COLUMNS, TERMS, guess_objective, make_record
-from arcjepa.trainer import Run, train
+from arcjepa.runs import Run, train
 
 
 def write(folder: Path, **texts: str) -> Path:

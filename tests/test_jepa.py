@@ -8,7 +8,6 @@ from model_cases import batch_of, steps, tiny_corpus, tiny_phase, weights
 from torch import nn
 
 from arcjepa.jepa import JEPA, FrameEncoder, Projector, Teacher
-from arcjepa.record import Averages
 from arcjepa.tokens import Tokens
 from arcjepa.trainer import Trainer
 from arcjepa.views import TokenBatch
@@ -114,14 +113,14 @@ def test_the_encoder_at_production_scale_is_as_large_as_the_analysis_says(name: 
 
 
 @pytest.mark.parametrize("name", ["baseline", "phase2", "phase3"])
-def test_packed_and_static_batches_give_the_same_embeddings_and_codebook(tokens: Tokens, name: str) -> None:
+def test_room_that_is_left_over_changes_neither_embeddings_nor_codebook(tokens: Tokens, name: str) -> None:
     made = []
-    for static in (False, True):
+    for room in (None, 600):
         encoder = model(name).encoder
         torch.manual_seed(1)
-        encoder(batch_of(tokens, range(30), static))  # in training: the codebook starts here
+        encoder(batch_of(tokens, range(30), room))  # in training: the codebook starts here
         encoder.eval()
-        made.append((encoder(batch_of(tokens, range(30), static)).projected, weights(encoder)))
+        made.append((encoder(batch_of(tokens, range(30), room)).projected, weights(encoder)))
     if name != "phase3":  # whose Gumbel noise is drawn for other rows too
         assert torch.allclose(made[0][0], made[1][0], atol=1e-4)
         assert torch.allclose(made[0][1], made[1][1], atol=1e-4)
@@ -238,18 +237,3 @@ def test_gradients_reach_every_parameter_that_learns(name: str) -> None:
 
 
 # --- does it predict its own target?
-
-
-@pytest.mark.parametrize("name", ["baseline", "phase2"])
-def test_shuffled_targets_are_far_harder_to_predict(name: str) -> None:
-    trainer = Trainer(tiny_phase(name), tiny_corpus(), 0, "cpu")
-    for _ in range(40):
-        trainer.train_step(1.0, Averages())
-    trainer.jepa.eval()
-    with torch.no_grad():
-        outputs, _, _ = trainer.forward(trainer.validation_tokens, trainer.validation[0], 0)
-        prediction, target = (nn.functional.normalize(z, dim=-1) for z in (outputs.prediction, outputs.target))
-        real = (prediction - target).square().sum(1).mean()
-        # half a batch away, as neighbours are pairs of one task
-        shuffled = (prediction - target.roll(len(target) // 2, 0)).square().sum(1).mean()
-    assert shuffled > 2 * real

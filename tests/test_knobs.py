@@ -11,8 +11,9 @@ from model_cases import PARAMS, differs, run_in, steps, tiny_corpus, tiny_phase,
 
 from arcjepa.config import from_mapping, resolved
 from arcjepa.params import leaves, put, read_params
+from arcjepa.runs import train
 from arcjepa.settings import Phase
-from arcjepa.trainer import Trainer, train
+from arcjepa.trainer import Trainer
 
 GUMBEL = {"quantizer.kind": "gumbel"}
 SQUARE = {"quantizer.kind": "fsq"}

@@ -49,7 +49,7 @@ def test_the_average_follows_its_closed_form() -> None:
     quantizer.codebook.copy_(torch.stack([torch.zeros(WIDTH), torch.full((WIDTH,), 100.0)]))
     quantizer.counts.fill_(50.0)
     quantizer.sums.copy_(50 * quantizer.codebook)
-    quantizer.initialised.fill_(True)
+    quantizer._start()
     x = torch.ones(100, WIDTH)
     for step in range(1, 6):
         quantizer(x, all_real(x))
@@ -173,7 +173,7 @@ def test_a_refresh_revives_dead_codes() -> None:
         quantizer = with_dead_codes(**changes)
         for step in range(3):
             assert not used(quantizer)[CODES // 2 :].any(), step
-            quantizer(objects(), all_real(objects()))
+            quantizer.after_step(quantizer(objects(), all_real(objects())))
         assert used(quantizer)[CODES // 2 :].all() == revived
         assert used(quantizer)[: CODES // 2].all()
 
@@ -198,15 +198,14 @@ def test_only_codes_below_the_threshold_are_replaced(threshold: float, dead: int
 def test_between_refreshes_the_codebook_learns_without_waiting_for_the_device() -> None:
     quantizer = with_dead_codes(refresh__enabled=True, refresh__interval=3)
     x = objects()
-    codes = nearest(x, quantizer.codebook)
     with Transfers() as transfers:
         for waiting in (False, False, True):
-            quantizer._learn(x, codes, all_real(x))
+            quantizer.after_step(quantizer(x, all_real(x)))
             assert (transfers.count > 0) == waiting
 
 
 def test_a_refresh_counts_what_it_replaced_until_it_is_asked() -> None:
     quantizer = with_dead_codes(refresh__enabled=True, refresh__interval=2)
     for _ in range(2):
-        quantizer(objects(), all_real(objects()))
+        quantizer.after_step(quantizer(objects(), all_real(objects())))
     assert quantizer.refreshed == CODES // 2

@@ -30,7 +30,7 @@ def test_the_learning_rate_of_a_short_run_is_positive(total: int) -> None:
 
 def test_matrices_decay_and_vectors_do_not() -> None:
     trainer = Trainer(tiny_phase("phase1", {"optimizer.weight_decay": 0.3}), tiny_corpus(), 0, "cpu")
-    decayed, kept = make_optimizer([trainer.jepa, trainer.objective], trainer.phase).param_groups
+    decayed, kept = make_optimizer([trainer.jepa, trainer.objective], trainer.phase, trainer.rate).param_groups
     assert (decayed["weight_decay"], kept["weight_decay"]) == (0.3, 0.0)
     assert all(p.ndim >= 2 for p in decayed["params"])
     assert any(p is trainer.jepa.encoder.tokens.bias.weight for p in kept["params"])

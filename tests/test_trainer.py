@@ -8,11 +8,14 @@ import pytest
 import torch
 from model_cases import budget, run_in, steps, tiny_corpus, tiny_phase, tiny_trainer, trace, trained, weights
 
+from arcjepa.dataset import admitted_share
 from arcjepa.errors import UserError
+from arcjepa.inputs import blocks, view_kinds
 from arcjepa.record import Averages
+from arcjepa.runs import train
 from arcjepa.schedule import learning_rate
 from arcjepa.shares import selects
-from arcjepa.trainer import Trainer, resolve_device, train
+from arcjepa.trainer import ROOM_STEP, Trainer, resolve_device
 
 TIMES = ["seconds", "sequences_per_second"]
 
@@ -24,7 +27,7 @@ def state(trainer: Trainer) -> tuple[torch.Tensor, ...]:
         weights(trainer.jepa),
         weights(trainer.objective) if trainer.objective.state_dict() else torch.zeros(0),
         torch.cat(moments) if moments else torch.zeros(0),
-        torch.cat(trainer.codes),
+        trainer.codes_used,
         torch.get_rng_state(),
     )
 
@@ -68,8 +71,8 @@ def test_steps_follow_the_schedule() -> None:
     trainer = tiny_trainer("phase2")
     for step in range(4):
         steps(trainer, 1)
-        rates = {group["lr"] for group in trainer.optimizer.param_groups}
-        assert rates == {learning_rate(step, trainer.total_steps, 2e-3)}
+        rates = [float(group["lr"]) for group in trainer.optimizer.param_groups]
+        assert rates == pytest.approx(2 * [learning_rate(step, trainer.total_steps, 2e-3)])
 
 
 def test_the_gradient_is_clipped_before_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +84,7 @@ def test_the_gradient_is_clipped_before_it_is_used(monkeypatch: pytest.MonkeyPat
         lambda: (seen.append(torch.cat([p.grad.flatten() for p in trainer.parameters]).norm().item()), step()),
     )
     averages = Averages()
-    trainer.train_step(1.0, averages)
+    trainer.train_step(averages)
     assert seen == pytest.approx([0.01], rel=1e-3)
     assert averages.columns()["grad_norm"].item() > 0.02  # the record holds the norm before
 
@@ -116,11 +119,10 @@ def test_a_loss_that_is_not_finite_stops_before_the_optimiser_steps(name: str) -
         next(iter(trainer.jepa.predictor.parameters()))[0, 0] = float("nan")
     before = [p.detach().clone() for p in trainer.parameters]
     with pytest.raises(UserError, match=r"step 1: loss nan.*not finite"):
-        trainer.train_step(1.0, Averages())
+        steps(trainer, 3)
     assert all(
         torch.equal(p.nan_to_num(7.0), b.nan_to_num(7.0)) for p, b in zip(trainer.parameters, before, strict=True)
     )
-    assert trainer.step == 1
 
 
 # --- validation
@@ -186,11 +188,11 @@ def test_without_sigreg_the_embeddings_collapse() -> None:
     """What the regulariser is there for: variance with and without it."""
     spreads = {}
     for strength in (0.0, 1.0):
-        phase = tiny_phase("phase2")
+        phase = tiny_phase("phase2", {"training.epochs": 10})
         loss = phase.loss.model_copy(update={"lambda_sigreg": strength})
         trainer = Trainer(phase.model_copy(update={"loss": loss}), tiny_corpus(), 0, "cpu")
         for _ in range(40):
-            outputs = trainer.train_step(1.0, Averages())
+            outputs = trainer.train_step(Averages()).outputs
         spreads[strength] = float(outputs.target.detach().var(0).mean())
     assert spreads[1.0] > 5 * spreads[0.0]
 
@@ -199,3 +201,46 @@ def test_traces_of_the_tests_are_reproducible() -> None:
     one, other = trace(tiny_phase("baseline")), trace(tiny_phase("baseline"))
     assert one[0] == other[0]
     assert one[1].equal(other[1])
+
+
+# --- a GPU's fixed shapes, and its queue in validation
+
+
+@pytest.mark.parametrize("name", ["baseline", "phase2", "phase3"])
+def test_the_room_holds_the_fullest_batch_of_the_run_and_little_more(name: str) -> None:
+    trainer = tiny_trainer(name)
+    room, most = trainer._training_room(), [0, 0]
+    for step in range(trainer.total_steps):
+        epoch = 1 + step // trainer.steps_per_epoch
+        admitted = admitted_share(trainer.phase.sequence.curriculum, epoch)
+        batch = trainer.data.draw(trainer.phase.sequence, 0, step, 32, admitted)
+        own, apart = blocks(trainer.phase.loss, trainer.tokens, batch, view_kinds(batch, (0, step)), (0, step))
+        most = [max(most[0], len(own.slots)), max(most[1], 0 if apart is None else len(apart.slots))]
+    assert all(0 <= held - needed < ROOM_STEP for held, needed in zip(room, most, strict=True))
+    assert (most[1] > 0) == (name == "baseline")
+
+
+@pytest.mark.parametrize("name", ["baseline", "phase2"])
+def test_training_with_room_is_training_without(name: str) -> None:
+    losses = []
+    for roomy in (False, True):
+        trainer = tiny_trainer(name)
+        if roomy:
+            trainer.room = trainer._training_room()
+        losses.append(steps(trainer, 4))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_validation_measures_infonce_with_the_queue_too() -> None:
+    trainer, values = tiny_trainer("baseline"), []
+    for taken in (0, 6):
+        if taken:
+            steps(trainer, taken)
+        averages = Averages()
+        trainer.validate(averages)
+        values.append(averages.means())
+    assert values[0]["val_prediction_queue"] == pytest.approx(values[0]["val_prediction"], rel=1e-5)  # an empty queue
+    assert values[1]["val_prediction_queue"] > values[1]["val_prediction"] + 0.1  # 64 negatives more
+    averages = Averages()
+    tiny_trainer("phase2").validate(averages)
+    assert "val_prediction_queue" not in averages.means()

@@ -22,8 +22,9 @@ from arcjepa.config import hyperparameters, resolved
 from arcjepa.embeddings import load_encoder
 from arcjepa.quantizer import usage_and_perplexity
 from arcjepa.record import EPOCH_COLUMNS, LOSS_COLUMNS, RUN_KEYS, SCHEMA, STEP_COLUMNS, TERMS, Averages
+from arcjepa.runs import train
 from arcjepa.schedule import learning_rate
-from arcjepa.trainer import Trainer, train
+from arcjepa.trainer import Trainer
 
 OWN_TERMS = {
     "baseline": set(TERMS),
@@ -73,7 +74,9 @@ def test_the_files_of_a_run_match_their_schema(name: str, tmp_path: Path) -> Non
             assert np.isfinite(epochs[column]).all() == (term in OWN_TERMS[name]), column
             assert epochs[column].isna().all() == (term not in OWN_TERMS[name]), column
     contrastive = name in ("baseline", "phase1")
-    optional = {"temperature", "queue_fill"} | {c for c in EPOCH_COLUMNS if any(term in c for term in TERMS[1:])}
+    optional = {"temperature", "queue_fill", "val_prediction_queue"} | {
+        c for c in EPOCH_COLUMNS if any(term in c for term in TERMS[1:])
+    }
     assert np.isfinite(epochs[[c for c in EPOCH_COLUMNS if c not in optional]]).all(axis=None)
     assert epochs[["temperature", "queue_fill"]].notna().all(axis=None) == contrastive
     assert np.isfinite(rows.drop(columns="refreshed_codes")).all(axis=None)
@@ -120,12 +123,10 @@ def test_the_epoch_sums_up_the_gradients_of_its_steps(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", OWN_TERMS)
 def test_nothing_of_a_step_s_record_waits_for_the_device(name: str) -> None:
     trainer, averages = tiny_trainer(name), Averages()
-    trainer.train_step(1.0, averages)
-    batch = trainer.data.draw(trainer.phase.sequence, 0, 1, 32)
-    outputs, total, terms = trainer.forward(trainer.tokens, batch, 1)
+    trainer.room = (32 * 4 * 17, 32 * 17)
+    trainer.train_step(averages)
     with Transfers() as transfers:
-        trainer.data.draw(trainer.phase.sequence, 0, 2, 32)
-        trainer._collect(outputs, total, terms, total, averages)
+        trainer.train_step(averages)
     assert transfers.count == 0
     assert len(averages.columns()["train_total"]) == 2
 
@@ -163,9 +164,9 @@ def test_a_row_counts_the_codes_of_the_steps_since_the_last_one() -> None:
     trainer, used = tiny_trainer("phase2"), []
     for steps_taken in (3, 1):
         for _ in range(steps_taken):
-            outputs = trainer.train_step(1.0, Averages())
+            outputs = trainer.train_step(Averages()).outputs
             used.append(outputs.quantized.codes)
-        row = trainer.step_row(outputs, 1)
+        row, _ = trainer.step_row(outputs, 1)
         counts = torch.bincount(torch.cat(used)[torch.cat(used) >= 0], minlength=32)
         assert row["active_codes"] == int((counts > 0).sum())
         assert row["perplexity"] == pytest.approx(float(usage_and_perplexity(counts)[1]))

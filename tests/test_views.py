@@ -11,7 +11,7 @@ from token_cases import Settings, distinct_real_grids, grids, settings
 from arcjepa.frames import Grids
 from arcjepa.layout import AREA, COLOUR, HEIGHT, LEFT, TOP, WIDTH
 from arcjepa.tokens import tokenise
-from arcjepa.views import FLIP_COLUMNS, FLIP_ROWS, TRANSPOSE, DeviceTokens, TokenBatch, View, gather
+from arcjepa.views import FLIP_COLUMNS, FLIP_ROWS, TRANSPOSE, DeviceTokens, TokenBatch, View, count_objects, gather
 
 FRAME_FIELDS = ("height", "width", "background", "histogram", "residual", "n_components")
 
@@ -101,18 +101,31 @@ def test_identity_view_changes_nothing() -> None:
     assert all(torch.equal(getattr(plain, name), getattr(seen, name)) for name in vars(plain))
 
 
-def test_static_and_packed_forms_agree() -> None:
-    """The static form has masks for every slot; those of empty slots are blank."""
+def test_room_that_is_left_over_is_blank() -> None:
     tokens = tokens_of(distinct_real_grids()[:300], Settings(max_objects=5))
     frames, view = torch.randint(300, (64,)), random_view(64, 1)
     view.shift = torch.randint(-3, 4, (64, 2))
-    packed, static = gather(tokens, frames, view), gather(tokens, frames, view, static=True)
-    for name in set(vars(packed)) - {"slots", "shape"}:
-        assert torch.equal(getattr(packed, name), getattr(static, name)), name
-    assert torch.equal(static.slots, torch.arange(64 * 6))
-    assert torch.equal(packed.slots, static.valid.flatten().nonzero().squeeze(1))
-    assert torch.equal(static.shape[packed.slots], packed.shape)
-    assert not static.shape[~static.valid.flatten()].any()
+    tight, roomy = gather(tokens, frames, view), gather(tokens, frames, view, room=400)
+    count = int(count_objects(tokens, frames).sum())
+    assert len(tight.slots) == count < 400
+    for name in set(vars(tight)) - {"slots", "present", "places", "shape"}:
+        assert torch.equal(getattr(tight, name), getattr(roomy, name)), name
+    assert torch.equal(tight.slots, tight.valid.flatten().nonzero().squeeze(1))
+    for name in ("slots", "present", "shape"):
+        assert torch.equal(getattr(roomy, name)[:count], getattr(tight, name)), name
+    assert tight.present.all()
+    assert not roomy.present[count:].any()
+    assert not roomy.shape[count:].any()
+    assert (roomy.slots[count:] == 64 * 6).all()
+
+
+@pytest.mark.parametrize("room", [None, 400])
+def test_slots_and_places_undo_each_other(room: int | None) -> None:
+    tokens = tokens_of(distinct_real_grids()[:64], Settings(max_objects=5))
+    batch = gather(tokens, torch.arange(64), room=room)
+    there = torch.arange(len(batch.slots))[batch.present]
+    assert torch.equal(batch.places.flatten()[batch.slots[batch.present]], there)
+    assert (batch.places[~batch.valid] == len(batch.slots)).all()
 
 
 def test_masks_columns_and_frames_agree() -> None:
@@ -137,11 +150,11 @@ def test_masks_columns_and_frames_agree() -> None:
     assert (batch.columns[:, :, LEFT] + batch.columns[:, :, WIDTH] <= batch.width[:, None]).all()
 
 
-@pytest.mark.parametrize("static", [True, False])
-def test_frames_of_background_only(static: bool) -> None:
+@pytest.mark.parametrize("room", [None, 3])
+def test_frames_of_background_only(room: int | None) -> None:
     tokens = tokens_of([np.full((4, 7), 5, np.uint8)], Settings())
     view = View(torch.tensor([5]), torch.arange(10).flip(0)[None], torch.tensor([[2, -3]]))
-    batch = gather(tokens, torch.tensor([0]), view, static=static)
+    batch = gather(tokens, torch.tensor([0]), view, room)
     assert not batch.valid.any()
     assert not batch.columns.any()
     assert not batch.shape.any()
@@ -149,11 +162,11 @@ def test_frames_of_background_only(static: bool) -> None:
     assert batch.histogram.tolist() == [[0, 0, 0, 0, 28, 0, 0, 0, 0, 0]]
 
 
-def test_the_static_form_has_no_shape_that_depends_on_data() -> None:
+def test_with_room_no_shape_depends_on_data() -> None:
     """One graph, for any frames: what a CUDA graph needs."""
     tokens = tokens_of(distinct_real_grids()[:20], Settings(max_objects=3))
     compiled = torch.compile(gather, backend="eager", fullgraph=True)
     view = random_view(8, 3)
     view.shift = torch.ones(8, 2, dtype=torch.int64)
-    found, expected = compiled(tokens, torch.arange(8), view, True), gather(tokens, torch.arange(8), view, True)
+    found, expected = compiled(tokens, torch.arange(8), view, 24), gather(tokens, torch.arange(8), view, 24)
     assert all(torch.equal(getattr(found, name), getattr(expected, name)) for name in vars(expected))

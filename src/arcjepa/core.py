@@ -7,8 +7,8 @@ from pathlib import Path
 
 CORE = (
     *("randomness", "ranks", "dataset", "views", "inputs"),
-    *("encoder", "quantizer", "predictor", "jepa"),
-    *("sigreg", "objectives", "schedule", "record", "trainer"),
+    *("attention", "kernels", "encoder", "quantizer", "predictor", "jepa"),
+    *("sigreg", "objectives", "schedule", "record", "replay", "trainer"),
 )
 PACKAGE = Path(__file__).parent
 

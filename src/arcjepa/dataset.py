@@ -78,28 +78,42 @@ class TrainingSet:
             int(counts[order].max()),
         )
 
-    def draw(self, settings: SequenceSettings, seed: int, step: int, batch: int, admitted: float = 1.0) -> "Batch":
-        """The sequences of a step: tasks uniformly within source, pairs in random order, one view a sequence."""
+    def draw(
+        self,
+        settings: SequenceSettings,
+        seed: int,
+        step: int | torch.Tensor,
+        batch: int,
+        admitted: float | torch.Tensor = 1.0,
+    ) -> "Batch":
+        """The sequences of a step: tasks uniformly within source, pairs in random order, one view a sequence.
+
+        `step`, and `admitted`, the share of tasks in play, may be scalars on the device. Many steps (n,) give n
+        batches one after the other, as one.
+        """
         device = self.first_pair.device
         task = self._tasks(settings.synthetic_share, seed, step, batch, admitted)
-        keys = randomness.uniform((seed, STREAM_PAIR, step), (batch, self.longest), device)
+        keys = randomness.uniform((seed, STREAM_PAIR, step), (batch, self.longest), device).flatten(0, -2)
         counts = self.pairs[task]
         beyond = torch.arange(keys.shape[1], device=device) >= counts[:, None]
         order = keys.masked_fill(beyond, 2.0).argsort(dim=1)
         context, target = arrange(order, counts, settings)
         first = 2 * self.first_pair[task]
-        d8 = randomness.integers((seed, STREAM_VIEW, step), 8, (batch,), device)
-        colours = randomness.permutations((seed, STREAM_COLOUR, step), batch, 10, device)
+        d8 = randomness.integers((seed, STREAM_VIEW, step), 8, (batch,), device).flatten()
+        colours = randomness.permutations((seed, STREAM_COLOUR, step), batch, 10, device).flatten(0, -2)
         return Batch(first[:, None] + context, first + target, d8, colours)
 
-    def _tasks(self, share: float, seed: int, step: int, batch: int, admitted: float) -> torch.Tensor:
+    def _tasks(
+        self, share: float, seed: int, step: int | torch.Tensor, batch: int, admitted: float | torch.Tensor
+    ) -> torch.Tensor:
         device = self.first_pair.device
+        admitted = torch.as_tensor(admitted, dtype=torch.float64, device=device)
         synthetic = len(self.pairs) - self.real
         share = share if synthetic and self.real else float(synthetic > 0)
-        chosen = randomness.uniform((seed, STREAM_SOURCE, step), (batch,), device) < share
-        u = randomness.uniform((seed, STREAM_TASK, step), (batch,), device)
-        real = (u * max(1, round(admitted * self.real))).long()
-        drawn = self.real + (u * max(1, round(admitted * synthetic))).long()
+        chosen = randomness.uniform((seed, STREAM_SOURCE, step), (batch,), device).flatten() < share
+        u = randomness.uniform((seed, STREAM_TASK, step), (batch,), device).flatten()
+        real = (u * (admitted * self.real).round().clamp(min=1)).long()
+        drawn = self.real + (u * (admitted * synthetic).round().clamp(min=1)).long()
         return torch.where(chosen, drawn, real)
 
 

@@ -13,8 +13,10 @@ from arcjepa.views import DeviceTokens, TokenBatch, View, gather
 STREAM_KIND, STREAM_TURN, STREAM_PERMUTATION, STREAM_SHIFT = 21, 22, 23, 24
 COLOUR, TRANSLATION, SYMMETRY = 0, 1, 2
 MAX_SHIFT = 3
-Key = tuple[int, int]
-"""(seed, step)."""
+Key = tuple[int, int | torch.Tensor]
+"""(seed, step), the step on the device perhaps."""
+Room = tuple[int | None, int | None]
+"""Objects that there is room for, in the batch and in the targets apart; None for as many as there are."""
 
 
 def view_kinds(batch: Batch, key: Key) -> torch.Tensor:
@@ -23,20 +25,30 @@ def view_kinds(batch: Batch, key: Key) -> torch.Tensor:
     return randomness.integers((seed, STREAM_KIND, step), 3, batch.target.shape, batch.target.device)
 
 
-def blocks(
-    loss: Loss, tokens: DeviceTokens, batch: Batch, kinds: torch.Tensor, key: Key
-) -> tuple[TokenBatch, TokenBatch | None]:
-    """The blocks that JEPA.forward takes: context frames, target (apart for a teacher), a view of the query."""
-    frames, view = batch.frames(), batch.view()
-    size, apart = len(batch.target), None
+def frames_of(loss: Loss, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Frames in blocks of B, and those apart: context, target (apart for a teacher), and the query where it is seen
+    in another view."""
+    frames, apart = batch.frames(), None
     if loss.teacher.enabled:
-        apart = gather(tokens, batch.target, _rows(view, slice(-size, None)))
-        frames, view = frames[:-1], _rows(view, slice(None, -size))
+        frames, apart = frames[:-1], frames[-1]
+    if loss.invariance.enabled:
+        frames = torch.cat([frames, batch.context[None, :, -1]])
+    return frames.flatten(), apart
+
+
+def blocks(
+    loss: Loss, tokens: DeviceTokens, batch: Batch, kinds: torch.Tensor, key: Key, room: Room = (None, None)
+) -> tuple[TokenBatch, TokenBatch | None]:
+    """The blocks that JEPA.forward takes: the tokens of `frames_of`, each frame under its view."""
+    (frames, apart), view, size = frames_of(loss, batch), batch.view(), len(batch.target)
+    taught = None
+    if apart is not None:
+        taught = gather(tokens, apart, _rows(view, slice(-size, None)), room[1])
+        view = _rows(view, slice(None, -size))
     if loss.invariance.enabled:
         other = other_view(batch, kinds, key)
-        frames = torch.cat([frames, batch.context[None, :, -1]])
         view = View(*(torch.cat(pair) for pair in zip(_parts(view), _parts(other), strict=True)))
-    return gather(tokens, frames.flatten(), view), apart
+    return gather(tokens, frames, view, room[0]), taught
 
 
 def other_view(batch: Batch, kinds: torch.Tensor, key: Key) -> View:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from arcjepa.attention import boxes_touch
 from arcjepa.dataset import context_frames
-from arcjepa.encoder import TokenEncoder, boxes_touch, pool, spread
+from arcjepa.encoder import TokenEncoder, pool, spread
 from arcjepa.predictor import Predictor
 from arcjepa.quantizer import NoQuantizer, Quantized, QuantizerModule, make_quantizer
 from arcjepa.settings import Phase
@@ -57,9 +58,9 @@ class FrameEncoder(nn.Module):
         self.projector = Projector(phase.model.width, phase.model.embedding)
 
     def forward(self, batch: TokenBatch, quantizer: QuantizerModule | None = None) -> FrameEmbeddings:
-        """Embeds M frames; `quantizer` stands in for the encoder's own."""
+        """Embeds M frames; `quantizer` stands in for the encoder's own, and does not learn."""
         grid, objects = self.tokens(batch)
-        quantized = (quantizer or self.quantizer)(objects, batch.valid.flatten()[batch.slots])
+        quantized = (quantizer or self.quantizer)(objects, batch.present, frozen=quantizer is not None)
         frame = pool(grid, quantized.embeddings.to(grid.dtype), batch)
         return FrameEmbeddings(frame, self.projector(frame).float(), quantized)
 
@@ -139,11 +140,7 @@ class Teacher(nn.Module):
     @torch.no_grad()
     def forward(self, batch: TokenBatch, quantizer: QuantizerModule) -> FrameEmbeddings:
         """Embeds target frames with the encoder's codebook, which does not learn from them."""
-        training = quantizer.training
-        quantizer.eval()
-        embedded = self.encoder(batch, quantizer)
-        quantizer.train(training)
-        return embedded
+        return self.encoder(batch, quantizer)
 
     @torch.no_grad()
     def update(self, encoder: FrameEncoder) -> None:

@@ -45,9 +45,13 @@ class Contrast(nn.Module):
         if self.training:
             with torch.no_grad():  # back to the bound: beyond it the gradient is zero, which would hold it for ever
                 self.log_temperature.clamp_(*self.log_bounds)
+        return self.loss(prediction, target, self.training)
+
+    def loss(self, prediction: torch.Tensor, target: torch.Tensor, queued: bool) -> torch.Tensor:
+        """The same, with the queue's targets among the negatives or not."""
         prediction, target = functional.normalize(prediction, dim=-1), functional.normalize(target, dim=-1)
         logits = prediction @ target.T
-        if self.training and len(self.queue):
+        if queued and len(self.queue):
             old = prediction @ self.queue.T
             empty = torch.arange(len(self.queue), device=old.device) >= self.pushed
             # Finite, as minus infinity over a temperature has no gradient.
@@ -93,8 +97,7 @@ class GradNorm(nn.Module):
         norms = torch.stack([torch.autograd.grad(loss, shared, retain_graph=True)[0].norm() for loss in losses])
         with torch.no_grad():
             values = losses.detach()
-            if not self.first.any():
-                self.first.copy_(values)
+            self.first.copy_(torch.where(self.first.any(), self.first, values))
             rate = (values / self.first).clamp(min=1e-6)
             weighted = self.weights * norms
             aim = weighted.mean() * (rate / rate.mean()) ** self.alpha
@@ -140,8 +143,9 @@ class Objective(nn.Module):
 
     def _sigreg(self, outputs: Outputs, slices: torch.Tensor) -> Terms:
         """The mean over frame positions, each tested by itself; a teacher's target has no gradient: left out."""
-        frames = list(outputs.context.unbind(1))
-        frames += [] if self.loss.teacher.enabled else [outputs.target]
+        frames = outputs.context.transpose(0, 1)
+        if not self.loss.teacher.enabled:
+            frames = torch.cat([frames, outputs.target[None]])
         size = len(outputs.context) * world_size()
         if self.loss.prediction == "lejepa":
             assert self.loss.lambda_sigreg is not None
@@ -152,17 +156,16 @@ class Objective(nn.Module):
             weight, statistic = self.loss.sigreg.weight * PRIMARY_SIGREG / size, sigreg
         else:
             weight, statistic = self.loss.sigreg.weight, sigreg_normalised
-        return {"sigreg": (torch.stack([statistic(z, slices) for z in frames]).mean(), weight)}
+        return {"sigreg": (statistic(frames, slices).mean(), weight)}
 
     def _invariance(self, outputs: Outputs, kinds: torch.Tensor) -> torch.Tensor:
         assert outputs.view is not None
         query = functional.normalize(outputs.context[:, -1], dim=-1)
         distance = (query - functional.normalize(outputs.view, dim=-1)).square().sum(-1)
-        weights = distance.new_tensor(
-            [self.loss.invariance.colour, self.loss.invariance.translation, self.loss.invariance.symmetry]
-        )
+        each = self.loss.invariance.colour, self.loss.invariance.translation, self.loss.invariance.symmetry
+        weights = sum(weight * (kinds == kind) for kind, weight in enumerate(each))
         # Each sequence shows one kind of three: times 3 for the mean over sequences of every kind.
-        return (3 * weights[kinds] * distance).mean()
+        return (3 * weights * distance).mean()
 
 
 def relational(relations: Relations, settings: Relational) -> torch.Tensor:

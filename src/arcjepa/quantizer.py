@@ -1,13 +1,13 @@
 """Quantisers over object tokens: an EMA codebook, Gumbel-softmax codes, finite scalar levels, or none.
 
-All take object embeddings x (n, W) and a mask of the real ones (n,), and return a `Quantized`.
+All take object embeddings x (n, W) and a mask of the real ones (n,), and return a `Quantized`. Training never waits
+for the device, but in the step that starts a codebook and in those that refresh it.
 """
 
 from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from arcjepa.settings import Quantizer as Settings
 
@@ -21,15 +21,43 @@ class Quantized:
     embeddings: torch.Tensor
     codes: torch.Tensor
     commitment: torch.Tensor | None = None
+    rows: torch.Tensor | None = None
+    """(n, W) float32: what was quantised, detached, where a codebook may be refreshed from it."""
 
 
 class QuantizerModule(nn.Module):
-    """What all quantisers are: x (n, W) and mask (n,) to a `Quantized`; `codes` is the number of codes, 0 for none."""
+    """What all quantisers are: x (n, W) and mask (n,) to a `Quantized`; `codes` is the number of codes, 0 for none.
+
+    `frozen` quantises as in evaluation, and learns nothing.
+    """
 
     codes: int
 
-    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> Quantized:
+    def forward(self, x: torch.Tensor, mask: torch.Tensor, frozen: bool = False) -> Quantized:
         raise NotImplementedError
+
+    def after_step(self, quantized: Quantized) -> None:
+        """What is due between training steps, given what the last one quantised."""
+
+
+class StartedQuantizer(QuantizerModule):
+    """One whose code vectors start as samples of the first batch; until then it lets embeddings through."""
+
+    initialised: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("initialised", torch.tensor(False))
+        self.started = False
+        """The same, on the host: asking the device would wait for it."""
+        self.register_load_state_dict_post_hook(lambda module, _: module._recall())
+
+    def _recall(self) -> None:
+        self.started = bool(self.initialised)
+
+    def _start(self) -> None:
+        self.initialised.fill_(True)
+        self.started = True
 
 
 class NoQuantizer(QuantizerModule):
@@ -37,24 +65,22 @@ class NoQuantizer(QuantizerModule):
 
     codes = 0
 
-    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> Quantized:
+    def forward(self, x: torch.Tensor, mask: torch.Tensor, frozen: bool = False) -> Quantized:
         return _unquantized(x)
 
 
-class CodebookQuantizer(QuantizerModule):
+class CodebookQuantizer(StartedQuantizer):
     """Nearest of K vectors, learned by exponential moving averages (van den Oord et al. 2017, appendix A.1).
 
-    The same update as `vector_quantize_pytorch.VectorQuantize` (a test holds them together), by sums over the
-    assigned rows instead of products with an n x K one-hot matrix. The codebook starts from samples of the first
-    batch, so that its scale is the data's, and counts start alike for all codes: from zero, unused ones would blow
-    up. Padding is masked out, and evaluation changes nothing.
+    The same update as `vector_quantize_pytorch.VectorQuantize` (a test holds them together). The codebook starts from
+    samples of the first batch, so that its scale is the data's, and counts start alike for all codes: from zero,
+    unused ones would blow up. Padding is masked out, and evaluation changes nothing.
     """
 
     codebook: torch.Tensor
     sums: torch.Tensor
     counts: torch.Tensor
     usage: torch.Tensor
-    initialised: torch.Tensor
 
     def __init__(self, width: int, settings: Settings) -> None:
         super().__init__()
@@ -63,27 +89,26 @@ class CodebookQuantizer(QuantizerModule):
         self.register_buffer("codebook", torch.zeros(settings.codes, width))
         self.register_buffer("sums", torch.zeros(settings.codes, width))
         self.register_buffer("counts", torch.zeros(settings.codes))
-        self.register_buffer("initialised", torch.tensor(False))
         self.register_buffer("usage", torch.zeros(settings.codes))
         self.steps = 0
-        """Steps taken, counted here: asking the device would wait for it."""
+        """Training steps since the start."""
         self.refreshed = 0
         """Codes replaced since the record last asked."""
 
-    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> Quantized:
+    def forward(self, x: torch.Tensor, mask: torch.Tensor, frozen: bool = False) -> Quantized:
         """The nearest code vectors, gradients passed straight through; in training the codebook learns from x."""
-        rows = x.detach().float()
-        if not self.initialised:
-            if not self.training:
+        rows, learns = x.detach().float(), self.training and not frozen
+        if not self.started:
+            if not learns:
                 return _unquantized(x)
             self._initialise(rows[mask])
         codes = nearest(rows, self.codebook)
         quantized = self.codebook[codes].to(x.dtype)
         commitment = self._commitment(x, quantized, mask) if self.committed else None
-        if self.training:
+        if learns:
             self._learn(rows, codes, mask)
         straight_through = x + (quantized - x).detach()
-        return Quantized(straight_through, codes.masked_fill(~mask, -1), commitment)
+        return Quantized(straight_through, codes.masked_fill(~mask, -1), commitment, rows)
 
     def _commitment(self, x: torch.Tensor, quantized: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Mean squared distance of the objects to their codes, which it does not move."""
@@ -95,22 +120,24 @@ class CodebookQuantizer(QuantizerModule):
         self.codebook.copy_(_samples(x, self.codes))
         self.counts.fill_(len(x) / self.codes)
         self.sums.copy_(self.codebook * self.counts[:, None])
-        self.initialised.fill_(True)
+        self._start()
 
     @torch.no_grad()
     def _learn(self, x: torch.Tensor, codes: torch.Tensor, mask: torch.Tensor) -> None:
-        present = mask.to(x.dtype)
-        counts = torch.zeros_like(self.counts).index_add_(0, codes, present)
-        sums = torch.zeros_like(self.sums).index_add_(0, codes, x * present[:, None])
+        counts, sums = _counts_and_sums(x, codes, mask, self.codes)
         self.counts.lerp_(counts, 1 - self.decay)
         self.sums.lerp_(sums, 1 - self.decay)
         smoothed = (self.counts + EPSILON) / (1 + self.codes * EPSILON / self.counts.sum())
         self.codebook.copy_(self.sums / smoothed[:, None])
         if self.refreshing.enabled:
             self.usage += counts
-            self.steps += 1
-            if self.steps % self.refreshing.interval == 0:
-                self.refreshed += self.refresh(x[mask])
+
+    def after_step(self, quantized: Quantized) -> None:
+        """Refreshes the codebook where its interval is over."""
+        self.steps += 1
+        if self.refreshing.enabled and self.steps % self.refreshing.interval == 0:
+            assert quantized.rows is not None, "a codebook says what it quantised"
+            self.refreshed += self.refresh(quantized.rows[quantized.codes >= 0])
 
     @torch.no_grad()
     def refresh(self, x: torch.Tensor) -> int:
@@ -121,6 +148,19 @@ class CodebookQuantizer(QuantizerModule):
         self.sums[dead] = self.codebook[dead] * self.counts[dead, None]
         self.usage.zero_()
         return int(dead.sum())
+
+
+def _counts_and_sums(
+    x: torch.Tensor, codes: torch.Tensor, mask: torch.Tensor, count: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """How many of x (n, W) each of K codes has, (K,), and their sums (K, W), those outside of the mask left out."""
+    present = mask.to(x.dtype)
+    if x.is_cuda:  # where adding to rows would add in any order
+        chosen = (codes[:, None] == torch.arange(count, device=x.device)) & mask[:, None]
+        with torch.autocast("cuda", enabled=False):
+            return chosen.sum(0).to(x.dtype), chosen.to(x.dtype).T @ x
+    counts = x.new_zeros(count).index_add_(0, codes, present)
+    return counts, x.new_zeros(count, x.shape[1]).index_add_(0, codes, x * present[:, None])
 
 
 def _unquantized(x: torch.Tensor) -> Quantized:
@@ -145,7 +185,7 @@ def _samples(x: torch.Tensor, count: int) -> torch.Tensor:
     return x[order[torch.arange(count, device=x.device) % len(x)]]
 
 
-class GumbelQuantizer(QuantizerModule):
+class GumbelQuantizer(StartedQuantizer):
     """Codes drawn by Gumbel-softmax over negative squared distances (Jang et al. 2017): differentiable, no EMA.
 
     Training mixes code vectors softly at a temperature that `anneal` lowers to a tenth; evaluation takes the nearest.
@@ -153,7 +193,6 @@ class GumbelQuantizer(QuantizerModule):
     """
 
     temperature: torch.Tensor
-    initialised: torch.Tensor
 
     def __init__(self, width: int, settings: Settings) -> None:
         super().__init__()
@@ -161,23 +200,23 @@ class GumbelQuantizer(QuantizerModule):
         self.start = settings.temperature
         self.codebook = nn.Parameter(torch.zeros(settings.codes, width))
         self.register_buffer("temperature", torch.tensor(settings.temperature))
-        self.register_buffer("initialised", torch.tensor(False))
 
-    def anneal(self, progress: float) -> None:
+    def anneal(self, progress: torch.Tensor) -> None:
         """Set the temperature for a share of training done, in [0, 1]: from `start` to a tenth, geometrically."""
-        self.temperature.fill_(self.start * 0.1**progress)
+        self.temperature.copy_(self.start * 0.1**progress)
 
-    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> Quantized:
+    def forward(self, x: torch.Tensor, mask: torch.Tensor, frozen: bool = False) -> Quantized:
         """A soft mixture of code vectors in training, the nearest one in evaluation."""
-        if not self.initialised:
-            if not self.training:
+        learns = self.training and not frozen
+        if not self.started:
+            if not learns:
                 return _unquantized(x)
             self._initialise(x.detach()[mask])
         logits = -_relative_distances(x.float(), self.codebook) / x.shape[1] ** 0.5
         codes = logits.argmax(-1)
-        if self.training:
-            weights = functional.gumbel_softmax(logits, tau=float(self.temperature), dim=-1)
-            embeddings = weights @ self.codebook
+        if learns:
+            gumbel = -torch.empty_like(logits).exponential_().log()
+            embeddings = ((logits + gumbel) / self.temperature).softmax(-1) @ self.codebook
         else:
             embeddings = self.codebook[codes]
         return Quantized(embeddings.to(x.dtype), codes.masked_fill(~mask, -1))
@@ -186,7 +225,7 @@ class GumbelQuantizer(QuantizerModule):
     def _initialise(self, x: torch.Tensor) -> None:
         self.codebook.copy_(_samples(x.float(), self.codes))
         self.codebook.add_(torch.randn_like(self.codebook), alpha=0.01 * x.float().std().item())
-        self.initialised.fill_(True)
+        self._start()
 
 
 class ScalarQuantizer(QuantizerModule):
@@ -200,7 +239,7 @@ class ScalarQuantizer(QuantizerModule):
         self.layer = FSQ(levels=list(settings.levels), dim=width)
         self.codes = self.layer.codebook_size
 
-    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> Quantized:
+    def forward(self, x: torch.Tensor, mask: torch.Tensor, frozen: bool = False) -> Quantized:
         embeddings, codes = self.layer(x[None])
         return Quantized(embeddings[0].to(x.dtype), codes[0].long().masked_fill(~mask, -1))
 

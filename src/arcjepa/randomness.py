@@ -5,7 +5,7 @@ import math
 import torch
 
 Key = tuple[int, int, int | torch.Tensor]
-"""(seed, stream, step), each a non-negative integer; the step may be a scalar tensor on the device."""
+"""(seed, stream, step), each a non-negative integer; the step may be a tensor on the device, and of many steps."""
 
 _GOLDEN = -7046029254386353131  # 2^64 / golden ratio, as a signed 64-bit integer
 _MIX_1 = -4658895280553007687
@@ -13,15 +13,16 @@ _MIX_2 = -7723592293110705685
 
 
 def hashes(key: Key, shape: tuple[int, ...], device: torch.device | str = "cpu") -> torch.Tensor:
-    """64 random bits per element as int64 of `shape`.
+    """64 random bits per element as int64 of `shape`; of many steps (n,) (n, *shape).
 
     SplitMix64 (Steele, Lea, Flood 2014) in counter form: element i of a key is mix(mix(key) + i * golden).
     """
     start = torch.zeros((), dtype=torch.int64, device=device)
     for part in key:
         start = _mix(start + (start.new_zeros(()) + part + 1) * _GOLDEN)
-    index = torch.arange(1, math.prod(shape) + 1, dtype=torch.int64, device=device)
-    return _mix(start + index * _GOLDEN).reshape(shape)
+    # `| 0` makes plain numbers of what the compiler would fold into its own index arithmetic, which may not overflow.
+    index = torch.arange(1, math.prod(shape) + 1, dtype=torch.int64, device=device) | 0
+    return _mix(start[..., None] + index * _GOLDEN).reshape(*start.shape, *shape)
 
 
 def uniform(key: Key, shape: tuple[int, ...], device: torch.device | str = "cpu") -> torch.Tensor:
@@ -42,7 +43,7 @@ def integers(key: Key, high: int, shape: tuple[int, ...], device: torch.device |
 
 def permutations(key: Key, count: int, size: int, device: torch.device | str = "cpu") -> torch.Tensor:
     """(count, size) int64: a random permutation of 0..size-1 per row."""
-    return hashes(key, (count, size), device).argsort(dim=1)
+    return hashes(key, (count, size), device).argsort(dim=-1)
 
 
 def _shift_right(x: torch.Tensor, bits: int) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """The record of a run, plain files that figures and diagnosis read: losses.csv has a row for every step, steps.csv one
 for every hundredth or less, epochs.csv one for every epoch, run.json the run as a whole.
 
-SCHEMA says what each column is. Shapes: V sets of N embeddings, D dimensions, K codes, T steps.
+SCHEMA says what each column is. Shapes: K codes, T steps.
 """
 
 import csv
@@ -13,9 +13,9 @@ import torch
 
 from arcjepa.events import Events
 from arcjepa.files import digests, write_json
+from arcjepa.moments import GEOMETRY
 from arcjepa.objectives import Terms
 from arcjepa.quantizer import usage_and_perplexity
-from arcjepa.sigreg import epps_pulley
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,13 +40,6 @@ _TERMS = {
     "commitment": ("squared units", "squared distance of objects to their codes, per channel"),
 }
 TERMS = tuple(_TERMS)
-_GEOMETRY = {
-    "effective_rank": ("dimensions", "exp(entropy) of the eigenvalues of the covariance"),
-    "rankme": ("dimensions", "exp(entropy) of the singular values, mean not removed (RankMe)"),
-    "variance": ("squared units", "variance, mean over dimensions"),
-    "isotropy": ("ratio", "smallest over largest eigenvalue of the covariance"),
-    "epps_pulley": ("1", "Epps-Pulley statistic, mean over slices; about 1.05 on Gaussian data"),
-}
 
 
 def _losses(split: str) -> tuple[Column, ...]:
@@ -88,7 +81,7 @@ SCHEMA: dict[str, tuple[Column, ...]] = {
         *(
             Column(f"{name}_{side}", unit, f"{meaning}; {whose}")
             for side, whose in (("context", "query frames of the batch"), ("target", "target frames of the batch"))
-            for name, (unit, meaning) in _GEOMETRY.items()
+            for name, (unit, meaning) in GEOMETRY.items()
         ),
     ),
     "epochs.csv": (
@@ -102,6 +95,7 @@ SCHEMA: dict[str, tuple[Column, ...]] = {
         Column("clip_factor_median", "ratio", "clip_factor, median over the epoch's steps"),
         Column("admitted_share", "share", "share of the training tasks that the curriculum admits"),
         *(*_losses("train"), *_losses("val"), *_totals("train"), *_totals("val")),
+        Column("val_prediction_queue", "nats", "InfoNCE with training's queue among the negatives, as in training"),
     ),
     "run.json": (
         Column("seed", "1", "what draws weights, data and views"),
@@ -116,6 +110,7 @@ SCHEMA: dict[str, tuple[Column, ...]] = {
         Column("real_tasks", "tasks", "those of them that are not synthetic"),
         Column("training_frames", "frames", "grids of these tasks"),
         Column("validation_tasks", "tasks", "tasks to validate on"),
+        Column("validation_batch", "sequences", "sequences of a batch in validation: fewer where there are fewer"),
         Column("encoder_parameters", "parameters", "learned numbers of the encoder"),
         Column("predictor_parameters", "parameters", "learned numbers of the predictor"),
         Column("hyperparameters", "leaves", "settings of loss, quantizer, optimizer and stopping that are in use"),
@@ -230,41 +225,10 @@ class Record:
             self.events.close()
 
 
-@torch.no_grad()
-def geometry(z: torch.Tensor, slices: torch.Tensor) -> list[dict[str, float]]:
-    """How each of V sets of embeddings z (V, N, D) fills its space; waits for the device once for all.
-
-    effective_rank: exp(entropy) of covariance eigenvalues, the analysed run's definition. rankme: exp(entropy) of
-    singular values (Garrido et al. 2023). variance: mean over dimensions. isotropy: smallest over largest
-    eigenvalue, among the min(N - 1, D) that can be above zero. epps_pulley: mean over slices, about 1.05 if healthy.
-    """
-    sets, count, dimensions = z.shape
-    x = z.double()
-    centred = x - x.mean(1, keepdim=True)
-    # Squared singular values, without the cost of a singular value decomposition.
-    squares = torch.linalg.eigvalsh(torch.cat([centred.mT @ centred, x.mT @ x])).clamp(min=0).flip(1)
-    spread = squares[:sets, : min(count - 1, dimensions)]
-    projected = (z.float() @ slices).transpose(0, 1).flatten(1)
-    values = (
-        _exp_entropy(spread),
-        _exp_entropy(squares[sets:].sqrt()),
-        spread.sum(1) / dimensions / max(1, count - 1),
-        spread[:, -1] / spread[:, 0].clamp(min=1e-30),
-        epps_pulley(projected).view(sets, -1).mean(1).double(),
-    )
-    return [dict(zip(_GEOMETRY, row, strict=True)) for row in torch.stack(values, dim=1).tolist()]
-
-
 def codes(counts: torch.Tensor) -> dict[str, float]:
     """Code usage of assignments (K,) since the last row."""
     usage, perplexity = usage_and_perplexity(counts)
     return {"code_usage": float(usage), "active_codes": int((counts > 0).sum()), "perplexity": float(perplexity)}
-
-
-def _exp_entropy(values: torch.Tensor) -> torch.Tensor:
-    """Of each row of values (V, M) that are not negative."""
-    share = values / values.sum(1, keepdim=True).clamp(min=1e-30)
-    return torch.exp(-(share * share.clamp(min=1e-30).log()).sum(1))
 
 
 def _check(row: Mapping[str, Any], allowed: tuple[str, ...], path: Path) -> None:

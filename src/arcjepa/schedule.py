@@ -19,8 +19,9 @@ def learning_rate(step: int, total: int, peak: float) -> float:
     return peak * (FINAL_RATE + (1 - FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * progress)))
 
 
-def make_optimizer(modules: list[nn.Module], phase: Phase) -> torch.optim.Optimizer:
-    """AdamW; norms, biases (those of attention too), positions and scalars are not decayed."""
+def make_optimizer(modules: list[nn.Module], phase: Phase, rate: torch.Tensor) -> torch.optim.Optimizer:
+    """AdamW at a learning rate that may change in place; norms, biases (those of attention too), positions and
+    scalars are not decayed."""
     named = [(name, p) for module in modules for name, p in module.named_parameters() if p.requires_grad]
     decayed = [p for name, p in named if p.ndim >= 2 and ".bias." not in name and not name.endswith("position")]
     chosen = {id(p) for p in decayed}
@@ -28,4 +29,4 @@ def make_optimizer(modules: list[nn.Module], phase: Phase) -> torch.optim.Optimi
         {"params": decayed, "weight_decay": phase.optimizer.weight_decay},
         {"params": [p for _, p in named if id(p) not in chosen], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=phase.optimizer.lr, fused=True)
+    return torch.optim.AdamW(groups, lr=rate, fused=True, capturable=rate.is_cuda)

@@ -14,27 +14,28 @@ from typing import Any
 
 import torch
 
-from arcjepa import randomness
+from arcjepa import kernels, randomness
 from arcjepa.ranks import mean_over_ranks, world_size
 
 KNOTS = 17
 SLICES = 1024
 STREAM = 11
+Device = torch.device | str
 _STEP = 3.0 / (KNOTS - 1)
 
 
-def knots(dtype: torch.dtype = torch.float32) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def knots(dtype: torch.dtype = torch.float32, device: Device = "cpu") -> tuple[torch.Tensor, ...]:
     """t (K,), phi (K,) and quadrature weights w (K,)."""
-    t = torch.linspace(0, 3, KNOTS, dtype=torch.float64)
+    t = torch.linspace(0, 3, KNOTS, dtype=torch.float64, device=device)
     phi = torch.exp(-(t**2) / 2)
-    width = torch.full_like(t, 2 * _STEP)
-    width[0] = width[-1] = _STEP
+    ends = (t == 0) | (t == 3)
+    width = torch.where(ends, _STEP, 2 * _STEP)
     return t.to(dtype), phi.to(dtype), (phi * width).to(dtype)
 
 
 def epps_pulley_plain(x: torch.Tensor) -> torch.Tensor:
     """The statistic of each column of x (N, S), as written above: the reference of `epps_pulley`. Returns (S,)."""
-    t, phi, w = (value.to(x.device) for value in knots(x.dtype))
+    t, phi, w = knots(x.dtype, x.device)
     angles = x[:, :, None] * t
     error = (angles.cos().mean(0) - phi) ** 2 + angles.sin().mean(0) ** 2
     return len(x) * (error * w).sum(-1)
@@ -44,24 +45,20 @@ class _EppsPulley(torch.autograd.Function):
     """One sine and cosine per element, those of further knots by Chebyshev's recurrence
     cos((k + 1) u) = 2 cos(u) cos(k u) - cos((k - 1) u), likewise for the sine.
 
-    Nothing of size N x S x K exists, forward or backward.
+    Nothing of size N x S x K exists, forward or backward. The knot at 0 says nothing, and is left out.
     """
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, ranks: int) -> torch.Tensor:
-        """x (N, S) of one of so many `ranks` to the statistic (S,) of all."""
-        _, phi, w = (value.to(x.device) for value in knots(x.dtype))
-        cosine, sine = torch.cos(_STEP * x), torch.sin(_STEP * x)
-        means_cos, means_sin = [x.new_ones(x.shape[1])], [x.new_zeros(x.shape[1])]
-        for cos_k, sin_k in _multiples(cosine, sine):
-            means_cos.append(cos_k.mean(0))
-            means_sin.append(sin_k.mean(0))
-        means = torch.stack([*means_cos, *means_sin])
-        error_cos, error_sin = (means if ranks == 1 else mean_over_ranks(means)).chunk(2)
-        error_cos = error_cos - phi[:, None]
-        ctx.save_for_backward(cosine, sine, error_cos, error_sin)
+        """x (..., N, S) of one of so many `ranks` to the statistic (..., S) of all."""
+        _, phi, w = (value[1:, None] for value in knots(x.dtype, x.device))
+        waves = (x,) if x.is_cuda else (torch.cos(_STEP * x), torch.sin(_STEP * x))
+        means = kernels.means(x, _STEP, KNOTS - 1) if x.is_cuda else _means(*waves)
+        means = means if ranks == 1 else mean_over_ranks(means)
+        error = means - torch.stack([phi, torch.zeros_like(phi)])
+        ctx.save_for_backward(error, *waves)
         ctx.ranks = ranks
-        return ranks * len(x) * ((error_cos**2 + error_sin**2) * w[:, None]).sum(0)
+        return ranks * x.shape[-2] * (error**2 * w).sum((-3, -2))
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: torch.Tensor) -> tuple[torch.Tensor, None]:
@@ -69,14 +66,28 @@ class _EppsPulley(torch.autograd.Function):
 
         Times the number of ranks, as gradients of ranks are averaged and not added: each sees its own x alone.
         """
-        cosine, sine, error_cos, error_sin = ctx.saved_tensors
-        t, _, w = (value.to(cosine.device)[:, None] for value in knots(cosine.dtype))
-        along_cos = 2 * w * t * error_sin * (ctx.ranks * grad_outputs[0])
-        along_sin = -2 * w * t * error_cos * (ctx.ranks * grad_outputs[0])
-        grad = torch.zeros_like(cosine)
-        for k, (cos_k, sin_k) in enumerate(_multiples(cosine, sine), start=1):
-            grad.addcmul_(cos_k, along_cos[k]).addcmul_(sin_k, along_sin[k])
-        return grad, None
+        error, *waves = ctx.saved_tensors
+        t, _, w = (value[1:, None] for value in knots(error.dtype, error.device))
+        slope = 2 * w * t * error * (ctx.ranks * grad_outputs[0])[..., None, None, :]
+        along = torch.stack([slope.select(-3, 1), -slope.select(-3, 0)], -3)
+        if error.is_cuda:
+            return kernels.slopes(waves[0], along, _STEP), None
+        cosine, sine = waves
+        return _slopes(cosine, sine, along), None
+
+
+def _means(cosine: torch.Tensor, sine: torch.Tensor) -> torch.Tensor:
+    """Means of cos(k u) and of sin(k u) over N, from those of u (..., N, S): (..., 2, K - 1, S)."""
+    means = [torch.stack([cos_k.mean(-2), sin_k.mean(-2)], -2) for cos_k, sin_k in _multiples(cosine, sine)]
+    return torch.stack(means, -2)
+
+
+def _slopes(cosine: torch.Tensor, sine: torch.Tensor, along: torch.Tensor) -> torch.Tensor:
+    """Sum over k of along[0, k] cos(k u) + along[1, k] sin(k u), along (..., 2, K - 1, S): (..., N, S)."""
+    total = torch.zeros_like(cosine)
+    for k, (cos_k, sin_k) in enumerate(_multiples(cosine, sine)):
+        total.addcmul_(cos_k, along[..., 0, k, None, :]).addcmul_(sin_k, along[..., 1, k, None, :])
+    return total
 
 
 def _multiples(cosine: torch.Tensor, sine: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
@@ -92,23 +103,26 @@ def _multiples(cosine: torch.Tensor, sine: torch.Tensor) -> Iterator[tuple[torch
 
 
 def epps_pulley(x: torch.Tensor, ranks: int = 1) -> torch.Tensor:
-    """The statistic of each column of x (N, S), float32 or float64; returns (S,). Over the batches of `ranks` ranks."""
+    """The statistic of each column of x (..., N, S), float32, or float64 on the CPU; returns (..., S).
+
+    Over the batches of `ranks` ranks.
+    """
     return _EppsPulley.apply(x, ranks)
 
 
-def directions(dim: int, seed: int, step: int, device: torch.device | str = "cpu") -> torch.Tensor:
+def directions(dim: int, seed: int, step: int | torch.Tensor, device: Device = "cpu") -> torch.Tensor:
     """(D, SLICES) random unit columns, the same for everyone who shares seed and step."""
     a = randomness.normal((seed, STREAM, step), (dim, SLICES), device)
     return a / a.norm(dim=0, keepdim=True)
 
 
 def sigreg(z: torch.Tensor, slices: torch.Tensor) -> torch.Tensor:
-    """SIGReg of embeddings z (N, D), N alike on all ranks, on unit columns (D, S), in float32: a scalar.
+    """SIGReg of sets of embeddings z (..., N, D), N alike on all ranks, on unit columns (D, S), in float32: (...).
 
     z is not normalised: that would fix the statistic whatever the embeddings do.
     """
     with torch.autocast(z.device.type, enabled=False):
-        return epps_pulley(z.float() @ slices, world_size()).mean()
+        return epps_pulley(z.float() @ slices, world_size()).mean(-1)
 
 
 def sigreg_normalised(z: torch.Tensor, slices: torch.Tensor) -> torch.Tensor:
@@ -116,4 +130,4 @@ def sigreg_normalised(z: torch.Tensor, slices: torch.Tensor) -> torch.Tensor:
 
     It stays within [0.39, 0.41] whatever the embeddings do, so it regularises nothing.
     """
-    return sigreg(torch.nn.functional.normalize(z.float(), dim=-1), slices) / (len(z) * world_size())
+    return sigreg(torch.nn.functional.normalize(z.float(), dim=-1), slices) / (z.shape[-2] * world_size())

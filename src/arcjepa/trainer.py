@@ -1,37 +1,38 @@
-"""Training of one phase with one seed: `train` goes from tokens to a run folder.
+"""The training step of a phase: its state, what happens in a step and in a validation.
 
-Data order is a pure function of (seed, step).
+Data order is a pure function of (seed, step). On a GPU a step is compiled and recorded once; Python then starts it
+as a whole, and waits for nothing in it.
 """
 
-import math
-import time
 from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import nn
 
 from arcjepa import randomness
-from arcjepa.config import hyperparameters, resolved
 from arcjepa.data_settings import TokenSettings
 from arcjepa.dataset import Batch, TrainingSet, admitted_share, selection_sequences
-from arcjepa.embeddings import save_encoder
 from arcjepa.errors import UserError
-from arcjepa.inputs import blocks, view_kinds
+from arcjepa.inputs import Room, blocks, frames_of, view_kinds
 from arcjepa.jepa import JEPA, Outputs
+from arcjepa.moments import Moments, moments
 from arcjepa.objectives import Objective, Terms
 from arcjepa.quantizer import CodebookQuantizer, GumbelQuantizer
-from arcjepa.record import Averages, Record, Row, codes, geometry, loss_values, rows
+from arcjepa.record import Averages, Row, codes, loss_values
+from arcjepa.replay import Replay
 from arcjepa.schedule import learning_rate, make_optimizer
 from arcjepa.settings import Phase
 from arcjepa.sigreg import directions
 from arcjepa.tokens import Tokens
-from arcjepa.views import DeviceTokens
+from arcjepa.views import DeviceTokens, count_objects
 
 STREAM_VALIDATION = 25
 VALIDATION_SEQUENCES, RECORD_EVERY, RECORD_ROWS = 2048, 100, 40
+ROOM_STEP = 128
+"""Room for objects comes in multiples of this, which matrix products like."""
+COMPILER: dict[str, str | int | bool | Callable] = {"deterministic": True}
+"""What the compiler is told: to time no variants, as the fastest is not the same in every run."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,17 +46,17 @@ class Corpus:
     tokens: TokenSettings
 
 
-@dataclass(frozen=True)
-class Run:
-    """One run: what it draws with, where it trains, and where it leaves what it made."""
+@dataclass
+class Step:
+    """What a training step leaves; on a GPU the next one overwrites it."""
 
-    seed: int
-    device: str
-    """auto, cpu or cuda."""
-    folder: Path
-    """For the encoder and the record."""
-    events: Path
-    """For TensorBoard's files, where training.tensorboard asks for them."""
+    outputs: Outputs
+    total: torch.Tensor
+    terms: Terms
+    norm: torch.Tensor
+    """Of the gradient before clipping."""
+    error: torch.Tensor
+    """`prediction_error`."""
 
 
 def resolve_device(device: str) -> str:
@@ -66,24 +67,46 @@ def resolve_device(device: str) -> str:
 
 
 class Trainer:
-    """The state of a run, and what happens in a step, a validation and an epoch."""
+    """The state of a run, and what happens in a step and in a validation."""
 
     def __init__(self, phase: Phase, corpus: Corpus, seed: int, device: str) -> None:
         torch.manual_seed(seed)
-        self.phase, self.seed, self.device = phase, seed, device
+        self.phase, self.seed, self.device, self.fast = phase, seed, device, device == "cuda"
+        self.steps_per_epoch = phase.training.sequences // phase.training.batch_size
         self.jepa = JEPA(phase).to(device)
         self.objective = Objective(phase.loss, phase.model.embedding).to(device)
-        self.optimizer = make_optimizer([self.jepa, self.objective], phase)
-        self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.data = TrainingSet.build(corpus.training, corpus.real, device)
         self.tokens = DeviceTokens.from_numpy(corpus.training, device)
         self.validation_tokens = DeviceTokens.from_numpy(corpus.validation, device)
         self.validation = self._validation_batches(corpus.validation)
-        self.steps_per_epoch = phase.training.sequences // phase.training.batch_size
-        self.step = 0
+        self.indices = torch.arange(len(self.validation), device=device).unbind()
+        self._prepare_state()
+        self.room = self._training_room() if self.fast else (None, None)
+        self.validation_room = self._validation_room() if self.fast else (None, None)
         # The record's own slices, which no step trains on; one draw for all rows costs less than a draw for each.
         self.slices = directions(phase.model.embedding, seed, self.total_steps, device)
-        self.codes: list[torch.Tensor] = []
+        self._loss = self._training_loss
+        self._step, self._validate = Replay(self._update, self.fast), Replay(self._validated, self.fast)
+
+    def _prepare_state(self) -> None:
+        """What the device counts by itself, so that no step needs a number from Python."""
+        self.step = 0
+        total, peak = self.total_steps, self.phase.optimizer.lr
+        rates = [learning_rate(step, total, peak) for step in range(total)]
+        self.rates = torch.tensor(rates, dtype=torch.float32, device=self.device)
+        self.rate = self.rates[0].clone()
+        self.count = torch.zeros((), dtype=torch.int64, device=self.device)
+        """Steps taken."""
+        self.admitted = torch.ones((), dtype=torch.float64, device=self.device)
+        """Share of tasks in play."""
+        self.stopped = torch.zeros((), device=self.device)
+        """1 once a gradient was not finite: no weight is updated from then on."""
+        self.optimizer = make_optimizer([self.jepa, self.objective], self.phase, self.rate)
+        # As torch.amp.GradScaler tells a fused optimiser to leave a step out.
+        self.optimizer.__dict__["found_inf"] = self.stopped
+        self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        self.codes_used = torch.zeros(self.jepa.encoder.quantizer.codes + 1, dtype=torch.int64, device=self.device)
+        """Assignments of every code since the last row of the record, after those to none."""
 
     @property
     def total_steps(self) -> int:
@@ -105,80 +128,135 @@ class Trainer:
         turn = torch.zeros(size, dtype=torch.int64, device=self.device)
         return [Batch(c, t, turn, identity) for c, t in zip(context, target, strict=True) if len(t) == size]
 
-    def forward(self, tokens: DeviceTokens, batch: Batch, step: int) -> tuple[Outputs, torch.Tensor, Terms]:
+    def _draw(self, step: torch.Tensor) -> Batch:
+        """The batch of a step, or those of many, one after the other."""
+        training, sequence = self.phase.training, self.phase.sequence
+        return self.data.draw(sequence, self.seed, step, training.batch_size, self.admitted)
+
+    def _training_room(self) -> Room:
+        """For the fullest batches of the whole run, all of which are drawn here once to count their objects."""
+        most = []
+        for epoch in range(1, self.phase.training.epochs + 1):
+            self.admitted.fill_(admitted_share(self.phase.sequence.curriculum, epoch))
+            steps = torch.arange((epoch - 1) * self.steps_per_epoch, epoch * self.steps_per_epoch, device=self.device)
+            most.append(self._objects(self.tokens, self._draw(steps), len(steps)))
+        return _rounded(most)
+
+    def _validation_room(self) -> Room:
+        return _rounded([self._objects(self.validation_tokens, batch, 1) for batch in self.validation])
+
+    def _objects(self, tokens: DeviceTokens, batch: Batch, count: int) -> torch.Tensor:
+        """(2,): objects in the frames of the fullest of `count` batches, and in those apart."""
+        own, apart = frames_of(self.phase.loss, batch)
+        frames = own, batch.target[:0] if apart is None else apart
+        # Frames are block by block, each with its batches one after the other.
+        objects = [count_objects(tokens, part).view(-1, count, len(batch.target) // count) for part in frames]
+        return torch.stack([counts.sum((0, 2)).amax() for counts in objects])
+
+    def forward(
+        self, tokens: DeviceTokens, batch: Batch, step: int | torch.Tensor, room: Room = (None, None)
+    ) -> tuple[Outputs, torch.Tensor, Terms]:
         """Outputs, total and terms of a batch."""
         key = self.seed, step
         kinds = view_kinds(batch, key)
-        own, apart = blocks(self.phase.loss, tokens, batch, kinds, key)
-        with torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.device == "cuda"):
+        own, apart = blocks(self.phase.loss, tokens, batch, kinds, key, room)
+        with torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.fast):
             outputs = self.jepa(own, apart, self.phase.loss.invariance.enabled)
         slices = directions(self.phase.model.embedding, self.seed, step, self.device)
         shared = self.jepa.encoder.projector.leave.weight
-        weight = self.phase.quantizer.commitment.weight
-        total, terms = self.objective(outputs, slices, weight, kinds, shared)
+        total, terms = self.objective(outputs, slices, self.phase.quantizer.commitment.weight, kinds, shared)
         return outputs, total, terms
 
-    def train_step(self, admitted: float, averages: Averages) -> Outputs:
-        """One update. Errors: UserError where the gradient is not finite; no weight is updated then."""
-        rate = learning_rate(self.step, self.total_steps, self.phase.optimizer.lr)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+    def _training_loss(self) -> tuple[Outputs, torch.Tensor, Terms]:
+        return self.forward(self.tokens, self._draw(self.count), self.count, self.room)
+
+    def _validation_losses(self) -> list[Row]:
+        """One row for every batch."""
+        rows: list[Row] = []
+        for batch, index in zip(self.validation, self.indices, strict=True):
+            outputs, total, terms = self.forward(self.validation_tokens, batch, index, self.validation_room)
+            error = prediction_error(outputs, self.phase)
+            rows.append({**loss_values("val", total, terms), "val_prediction_error": error})
+            if self.objective.contrast is not None:
+                queued = self.objective.contrast.loss(outputs.prediction, outputs.target, queued=True)
+                rows[-1]["val_prediction_queue"] = queued
+        return rows
+
+    def _update(self) -> Step:
+        """One step, all of it on the device."""
+        self.rate.copy_(self.rates.index_select(0, self.count.clamp(max=self.total_steps - 1).view(1))[0])
         quantizer = self.jepa.encoder.quantizer
         if isinstance(quantizer, GumbelQuantizer):
-            quantizer.anneal(self.step / max(1, self.total_steps - 1))
-        batch = self.data.draw(self.phase.sequence, self.seed, self.step, self.phase.training.batch_size, admitted)
-        outputs, total, terms = self.forward(self.tokens, batch, self.step)
+            quantizer.anneal(self.count / max(1, self.total_steps - 1))
+        outputs, total, terms = self._loss()
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()
         norm = nn.utils.clip_grad_norm_(self.parameters, self.phase.optimizer.clip)
-        if not torch.isfinite(norm):
-            raise UserError(f"step {self.step}: loss {total.item()}, gradient norm {norm.item()}: not finite, stopped")
+        self.stopped.copy_(torch.maximum(self.stopped, (~norm.isfinite()).float()))
         self.optimizer.step()
         if self.jepa.teacher is not None:
             self.jepa.teacher.update(self.jepa.encoder)
         if self.objective.contrast is not None:
             self.objective.contrast.push(outputs.target)
-        self._collect(outputs, total, terms, norm, averages)
+        used = outputs.quantized.codes + 1
+        self.codes_used.index_add_(0, used, torch.ones_like(used))
+        self.count += 1
+        return Step(outputs, total.detach(), terms, norm, prediction_error(outputs, self.phase))
+
+    def train_step(self, averages: Averages) -> Step:
+        """One update of the weights; whether the gradient was finite, `check` asks later."""
+        step = self._step()
+        if self.fast and self.step == 0 and self.objective.gradnorm is None:
+            # Not before: the first step starts the codebook, with shapes that depend on data.
+            self._loss = torch.compile(self._training_loss, dynamic=False, options=COMPILER)
+        self.jepa.encoder.quantizer.after_step(step.outputs.quantized)
+        self._collect(step, averages)
         self.step += 1
-        return outputs
+        return step
+
+    def check(self, averages: Averages) -> None:
+        """Waits for the device. Errors: UserError where a gradient was not finite; no weight was updated since."""
+        if self.stopped:
+            columns = averages.columns()
+            first = int((~columns["grad_norm"].isfinite()).nonzero()[0])
+            total, norm = (float(columns[name][first]) for name in ("train_total", "grad_norm"))
+            step = self.step - len(columns["grad_norm"]) + first
+            raise UserError(f"step {step}: loss {total}, gradient norm {norm}: not finite, stopped")
 
     @torch.no_grad()
-    def _collect(
-        self, outputs: Outputs, total: torch.Tensor, terms: Terms, norm: torch.Tensor, averages: Averages
-    ) -> None:
-        """The step's row of losses.csv, and its codes: nothing here waits for the device."""
-        row: dict[str, torch.Tensor | float] = {"lr": self.optimizer.param_groups[0]["lr"], "grad_norm": norm}
-        row |= loss_values("train", total, terms)
-        row["train_prediction_error"] = prediction_error(outputs, self.phase)
+    def _collect(self, step: Step, averages: Averages) -> None:
+        """The step's row of losses.csv: nothing here waits for the device."""
+        row: dict[str, torch.Tensor | float] = {"lr": self.rate, "grad_norm": step.norm}
+        row |= loss_values("train", step.total, step.terms)
+        row["train_prediction_error"] = step.error
         if self.objective.contrast is not None:
             row |= {"temperature": self.objective.contrast.temperature, "queue_fill": self.objective.contrast.fill}
         averages.add(row)
-        self.codes.append(outputs.quantized.codes)
+
+    def _validated(self) -> list[Row]:
+        self.jepa.eval(), self.objective.eval()
+        rows = self._validation_losses()
+        self.jepa.train(), self.objective.train()
+        return rows
 
     @torch.no_grad()
     def validate(self, averages: Averages) -> None:
         """All terms on the fixed validation sequences; changes nothing, the codebook included."""
-        self.jepa.eval(), self.objective.eval()
-        for index, batch in enumerate(self.validation):
-            outputs, total, terms = self.forward(self.validation_tokens, batch, index)
-            error = prediction_error(outputs, self.phase)
-            averages.add({**loss_values("val", total, terms), "val_prediction_error": error})
-        self.jepa.train(), self.objective.train()
+        for row in self._validate():
+            averages.add(row)
 
     @torch.no_grad()
-    def step_row(self, outputs: Outputs, epoch: int) -> Row:
-        """A row of steps.csv; what it says of codes is of the steps since the last one."""
+    def step_row(self, outputs: Outputs, epoch: int) -> tuple[Row, Moments]:
+        """A row of steps.csv and what its geometry is to be worked out from; what it says of codes is of the steps
+        since the last one."""
         row: Row = {"step": self.step, "epoch": epoch}
-        sides = torch.stack([outputs.context[:, -1], outputs.target])
-        for side, measured in zip(("context", "target"), geometry(sides, self.slices), strict=True):
-            row |= {f"{name}_{side}": value for name, value in measured.items()}
         quantizer = self.jepa.encoder.quantizer
         if quantizer.codes:
-            row |= codes(torch.bincount(torch.cat(self.codes) + 1, minlength=quantizer.codes + 1)[1:])
+            row |= codes(self.codes_used[1:])
         if isinstance(quantizer, CodebookQuantizer) and self.phase.quantizer.refresh.enabled:
             row["refreshed_codes"], quantizer.refreshed = quantizer.refreshed, 0
-        self.codes.clear()
-        return row
+        self.codes_used.zero_()
+        return row, moments(torch.stack([outputs.context[:, -1], outputs.target]), self.slices)
 
 
 def prediction_error(outputs: Outputs, phase: Phase) -> torch.Tensor:
@@ -192,94 +270,7 @@ def prediction_error(outputs: Outputs, phase: Phase) -> torch.Tensor:
     return (prediction - target).square().mean() / target.var(0).mean().clamp(min=1e-12)
 
 
-def train(phase: Phase, corpus: Corpus, run: Run, progress: Callable) -> None:
-    """Train, and write encoder.safetensors and the record into the run's folder.
-
-    `progress(line)` is called once an epoch. Errors: UserError for a missing GPU, a missing tensorboard, or a loss
-    that is not finite.
-    """
-    device = resolve_device(run.device)
-    with Record(run.folder, run.events if phase.training.tensorboard else None) as record:
-        trainer = Trainer(phase, corpus, run.seed, device)
-        started, best, best_epoch, best_weights = time.perf_counter(), math.inf, 0, None
-        # The squared error of LeJEPA grows with the embeddings' variance, which SIGReg brings to 1 first.
-        watched = "val_prediction" if phase.loss.prediction == "infonce" else "val_prediction_error"
-        for epoch in range(1, phase.training.epochs + 1):
-            row = _epoch(trainer, epoch, record)
-            progress(_line(row, phase, time.perf_counter() - started))
-            if phase.stopping.enabled and row[watched] < best - phase.stopping.min_delta:
-                best, best_epoch, best_weights = row[watched], epoch, deepcopy(trainer.jepa.state_dict())
-            if phase.stopping.enabled and epoch - best_epoch >= phase.stopping.patience:
-                break
-        if best_weights is not None:
-            trainer.jepa.load_state_dict(best_weights)
-        save_encoder(run.folder / "encoder.safetensors", trainer.jepa, phase, corpus.tokens)
-        lasted = {"epochs": epoch, "best_epoch": best_epoch or epoch}
-        record.finish(_summary(trainer, corpus, time.perf_counter() - started) | lasted)
-
-
-def _epoch(trainer: Trainer, epoch: int, record: Record) -> Row:
-    """Train for an epoch, validate, and write the rows of both; returns that of epochs.csv."""
-    trained, validated, started = Averages(), Averages(), time.perf_counter()
-    admitted = admitted_share(trainer.phase.sequence.curriculum, epoch)
-    for _ in range(trainer.steps_per_epoch):
-        outputs = trainer.train_step(admitted, trained)
-        if trainer.step % trainer.row_interval == 0:
-            record.steps.append(trainer.step_row(outputs, epoch))
-    trainer.validate(validated)
-    columns, means = trained.columns(), trained.means() | validated.means()
-    seconds = time.perf_counter() - started
-    columns["clip_factor"] = (trainer.phase.optimizer.clip / columns["grad_norm"].clamp(min=1e-12)).clamp(max=1)
-    first = trainer.step - trainer.steps_per_epoch + 1
-    record.losses.append(*({"step": step, "epoch": epoch} | row for step, row in enumerate(rows(columns), first)))
-    row: Row = {name: mean for name, mean in means.items() if name.startswith(("train_", "val_"))}
-    row |= {
-        "epoch": epoch,
-        "step": trainer.step,
-        "seconds": seconds,
-        "sequences_per_second": trainer.steps_per_epoch * trainer.phase.training.batch_size / seconds,
-        "admitted_share": admitted,
-    }
-    row |= _state(columns, trainer.phase.optimizer.clip)
-    record.epochs.append(row)
-    return row
-
-
-def _state(columns: dict[str, torch.Tensor], clip: float) -> Row:
-    """What epochs.csv says of the optimiser, from columns of losses.csv: its state at the end, its gradients."""
-    norms = columns["grad_norm"]
-    return {name: float(columns[name][-1]) for name in ("lr", "temperature", "queue_fill") if name in columns} | {
-        "grad_norm_mean": float(norms.mean()),
-        "grad_norm_max": float(norms.max()),
-        "clipped_share": float((norms > clip).float().mean()),
-        "clip_factor_median": float(columns["clip_factor"].median()),
-    }
-
-
-def _summary(trainer: Trainer, corpus: Corpus, seconds: float) -> Row:
-    """What run.json says of a run beside the epochs."""
-    return {
-        "seed": trainer.seed,
-        "device": torch.cuda.get_device_name() if trainer.device == "cuda" else "cpu",
-        "torch": torch.__version__,
-        "seconds": round(seconds, 3),
-        "sequences_per_second": round(trainer.step * trainer.phase.training.batch_size / seconds, 1),
-        "steps": trainer.step,
-        "training_tasks": len(corpus.training.task_ids),
-        "real_tasks": corpus.real,
-        "training_frames": len(corpus.training),
-        "validation_tasks": len(corpus.validation.task_ids),
-        "encoder_parameters": sum(p.numel() for p in trainer.jepa.encoder.parameters()),
-        "predictor_parameters": sum(p.numel() for p in trainer.jepa.predictor.parameters()),
-        "hyperparameters": hyperparameters(trainer.phase),
-        "settings": resolved(trainer.phase),
-    }
-
-
-def _line(row: Row, phase: Phase, elapsed: float) -> str:
-    left = elapsed / row["epoch"] * (phase.training.epochs - row["epoch"])
-    return (
-        f"epoch {row['epoch']}/{phase.training.epochs}  prediction {row['train_prediction']:.3f} "
-        f"(validation {row['val_prediction']:.3f})  total {row['train_total']:.3f}  "
-        f"{row['sequences_per_second']:.0f} sequences/s  {left:.0f} s left"
-    )
+def _rounded(objects: list[torch.Tensor]) -> Room:
+    """The most of each, rounded up."""
+    own, apart = (-(-int(count) // ROOM_STEP) * ROOM_STEP for count in torch.stack(objects).amax(0))
+    return own, apart

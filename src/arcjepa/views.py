@@ -96,7 +96,9 @@ class TokenBatch:
     columns: Tensor  # int64 (M, S, 11) as layout.COLUMNS
     valid: Tensor  # bool (M, S)
     contact: Tensor  # bool (M, S, S) symmetric, diagonal off
-    slots: Tensor  # int64 (P,) flat indices into M * S of the slots whose masks follow
+    slots: Tensor  # int64 (P,) flat indices into M * S of the slots whose masks follow; M * S for none
+    present: Tensor  # bool (P,) whether it is a slot, and not room that is left over
+    places: Tensor  # int64 (M, S) where among the P each slot is; P for those that are empty
     shape: Tensor  # bool (P, 30, 30) masks, cropped to the box, in the top left corner
 
 
@@ -113,18 +115,20 @@ class View:
     shift: Tensor | None = None  # int64 (M, 2) rows, columns
 
 
-def gather(tokens: DeviceTokens, frames: Tensor, view: View | None = None, static: bool | None = None) -> TokenBatch:
+def gather(tokens: DeviceTokens, frames: Tensor, view: View | None = None, room: int | None = None) -> TokenBatch:
     """The tokens of `frames` (M,) int64, seen through `view`, on the device of `tokens`.
 
-    static: masks for all M * S slots, so that no shape depends on data and nothing waits for the device;
-    otherwise only for the valid ones. Default: static unless on the CPU.
+    room: P, at least the objects of these frames, so that no shape depends on data and nothing waits for the device;
+    otherwise P is their number.
     """
     begin = tokens.object_start[frames, None]
     slot = torch.arange(tokens.max_objects + 1, device=frames.device)
     valid = slot < tokens.object_start[frames + 1, None] - begin
-    entries = torch.where(valid, begin + slot, len(tokens.columns) - 1)
-    static = frames.device.type != "cpu" if static is None else static
-    slots = torch.arange(valid.numel(), device=frames.device) if static else valid.flatten().nonzero().squeeze(1)
+    blank = len(tokens.columns) - 1
+    entries = torch.where(valid, begin + slot, blank)
+    slots, places = _pack(valid, room)
+    present, held = slots < valid.numel(), slots.clamp(max=valid.numel() - 1)
+    own = torch.where(present, entries.flatten()[held], blank)
     batch = TokenBatch(
         height=tokens.height[frames].long(),
         width=tokens.width[frames].long(),
@@ -136,7 +140,9 @@ def gather(tokens: DeviceTokens, frames: Tensor, view: View | None = None, stati
         valid=valid,
         contact=(tokens.contact[entries][:, :, None] >> slot & 1).bool(),
         slots=slots,
-        shape=_masks(tokens, entries.flatten()[slots], None if view is None else view.d8[slots // len(slot)]),
+        present=present,
+        places=places,
+        shape=_masks(tokens, own, None if view is None else view.d8[held // len(slot)]),
     )
     if view is not None:
         _turn(batch, view.d8, tokens.symmetry)
@@ -145,6 +151,25 @@ def gather(tokens: DeviceTokens, frames: Tensor, view: View | None = None, stati
             _translate(batch, view.shift)
         batch.columns *= valid[:, :, None]
     return batch
+
+
+def count_objects(tokens: DeviceTokens, frames: Tensor) -> Tensor:
+    """Entries of each of `frames`, of the same shape: together the least room for them."""
+    return tokens.object_start[frames + 1] - tokens.object_start[frames]
+
+
+def _pack(valid: Tensor, room: int | None) -> tuple[Tensor, Tensor]:
+    """The valid slots (P,), in order, and where each slot (M, S) is among them. Without room P is their number."""
+    flat = valid.flatten()
+    rank = flat.cumsum(0) - 1
+    if room is None:
+        slots = flat.nonzero().squeeze(1)
+        return slots, torch.where(flat, rank, len(slots)).view_as(valid)
+    places = torch.where(flat, rank, room)
+    every = torch.arange(len(flat), device=flat.device)
+    slots = torch.full((room + 1,), len(flat), device=flat.device).scatter(0, places, every)
+    # The row after the last took all the empty slots.
+    return slots[:room], places.view_as(valid)
 
 
 def _masks(tokens: DeviceTokens, entries: Tensor, d8: Tensor | None) -> Tensor:

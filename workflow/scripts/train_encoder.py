@@ -4,9 +4,10 @@ from pathlib import Path
 
 from arcjepa.config import from_mapping
 from arcjepa.progress import job
+from arcjepa.runs import Run, train
 from arcjepa.shards import join_tokens
 from arcjepa.tokens import load_tokens
-from arcjepa.trainer import Corpus, Run, train
+from arcjepa.trainer import Corpus
 
 with job(snakemake) as say:
     settings = from_mapping(snakemake.config)

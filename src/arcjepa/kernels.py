@@ -1,0 +1,206 @@
+"""Triton kernels: attention within frames, and SIGReg in one pass over the projections forward, one backward.
+
+Results do not depend on what else the GPU does: no program adds to what another one writes.
+Shapes: M frames, T tokens of a frame, P packed tokens, W width, H heads; V sets of N projections, S slices, K
+multiples of the angle.
+"""
+
+import torch
+
+try:
+    import triton
+    from triton import language as tl
+except ModuleNotFoundError:  # PyTorch for the CPU comes without it, and none of this is called there
+    triton = None
+
+ROWS, COLUMNS, WARPS = 128, 16, 4
+ATTENTION_WARPS = 1
+
+if triton is not None:
+
+    @triton.jit
+    def _attention(q, k, relations, weight, head, there, frame, T, H, SCALE: tl.constexpr, BT: tl.constexpr):
+        """Shares (BT, BT) of attention, float32, and the bits of the relations."""
+        t = tl.arange(0, BT)
+        pair = frame * T * T + t[:, None] * T + t[None, :]
+        bits = tl.load(relations + pair, mask=(t < T)[:, None] & (t < T)[None, :], other=0)
+        logits = tl.dot(q, tl.trans(k), input_precision="ieee") * SCALE
+        logits += tl.load(weight + head) * (bits & 1) + tl.load(weight + H + head) * (bits >> 1 & 1)
+        logits += tl.load(weight + 2 * H + head) * (bits >> 2 & 1)
+        logits = tl.where(there[None, :], logits, -1e9)
+        shares = tl.exp(logits - tl.max(logits, 1)[:, None])
+        return shares / tl.sum(shares, 1)[:, None], bits
+
+    @triton.jit
+    def _attend_kernel(
+        qkv, places, relations, weight, out, P, T, D, H, SCALE: tl.constexpr, BT: tl.constexpr, BD: tl.constexpr
+    ):
+        """One head of one frame."""
+        frame, head = tl.program_id(0).to(tl.int64), tl.program_id(1)
+        t, d = tl.arange(0, BT), tl.arange(0, BD)
+        row = tl.load(places + frame * T + t, mask=t < T, other=P)
+        there = row < P
+        inside = there[:, None] & (d < D)[None, :]
+        width = H * D
+        place = qkv + row[:, None] * 3 * width + head * D + d[None, :]
+        q = tl.load(place, mask=inside, other=0.0)
+        k = tl.load(place + width, mask=inside, other=0.0)
+        v = tl.load(place + 2 * width, mask=inside, other=0.0)
+        shares, _ = _attention(q, k, relations, weight, head, there, frame, T, H, SCALE, BT)
+        result = tl.dot(shares.to(v.dtype), v, input_precision="ieee")
+        tl.store(out + row[:, None] * width + head * D + d[None, :], result.to(v.dtype), mask=inside)
+
+    @triton.jit
+    def _attend_back_kernel(
+        qkv, places, relations, weight, gradient, out, by_frame,
+        P, T, D, H, SCALE: tl.constexpr, BT: tl.constexpr, BD: tl.constexpr,
+    ):  # fmt: skip
+        """One head of one frame: gradients of queries, keys and values, and its part of that of the weights."""
+        frame, head = tl.program_id(0).to(tl.int64), tl.program_id(1)
+        t, d = tl.arange(0, BT), tl.arange(0, BD)
+        row = tl.load(places + frame * T + t, mask=t < T, other=P)
+        there = row < P
+        inside = there[:, None] & (d < D)[None, :]
+        width = H * D
+        offset = row[:, None] * 3 * width + head * D + d[None, :]
+        q = tl.load(qkv + offset, mask=inside, other=0.0)
+        k = tl.load(qkv + offset + width, mask=inside, other=0.0)
+        v = tl.load(qkv + offset + 2 * width, mask=inside, other=0.0)
+        along = tl.load(gradient + row[:, None] * width + head * D + d[None, :], mask=inside, other=0.0)
+        shares, bits = _attention(q, k, relations, weight, head, there, frame, T, H, SCALE, BT)
+        along_shares = tl.dot(along, tl.trans(v), input_precision="ieee")
+        along_logits = shares * (along_shares - tl.sum(shares * along_shares, 1)[:, None])
+        to_v = tl.dot(tl.trans(shares).to(along.dtype), along, input_precision="ieee")
+        scaled = (along_logits * SCALE).to(q.dtype)
+        to_q = tl.dot(scaled, k, input_precision="ieee")
+        to_k = tl.dot(tl.trans(scaled), q, input_precision="ieee")
+        tl.store(out + offset, to_q.to(q.dtype), mask=inside)
+        tl.store(out + offset + width, to_k.to(q.dtype), mask=inside)
+        tl.store(out + offset + 2 * width, to_v.to(q.dtype), mask=inside)
+        for relation in tl.static_range(3):
+            total = tl.sum(tl.sum(along_logits * (bits >> relation & 1), 1), 0)
+            tl.store(by_frame + (frame * H + head) * 3 + relation, total)
+
+    @triton.jit
+    def _means_kernel(x, out, n, s, step, K: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+        """A program sums over all rows of one set, for some columns: in one order, whatever else runs."""
+        of_set, column = tl.program_id(0).to(tl.int64), tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
+        knot = tl.arange(0, K)
+        cosines, sines = tl.zeros([K, COLUMNS], tl.float32), tl.zeros([K, COLUMNS], tl.float32)
+        for first in range(0, n, ROWS):
+            row = first + tl.arange(0, ROWS)
+            inside = (row < n)[:, None] & (column < s)[None, :]
+            u = step * tl.load(x + (of_set * n + row)[:, None] * s + column[None, :], mask=inside, other=0.0)
+            cos_new, sin_new = tl.cos(u), tl.sin(u)
+            double = 2 * cos_new
+            cos_old, sin_old = tl.zeros_like(u) + 1, tl.zeros_like(u)
+            for k in tl.static_range(K):
+                here = knot[:, None] == k
+                cosines += tl.where(here, tl.sum(cos_new, 0)[None, :], 0.0)
+                sines += tl.where(here, tl.sum(sin_new, 0)[None, :], 0.0)
+                cos_old, cos_new = cos_new, double * cos_new - cos_old
+                sin_old, sin_new = sin_new, double * sin_new - sin_old
+        # Rows beyond the last have u = 0, so that each counted 1 in every cosine and 0 in every sine.
+        cosines -= tl.cdiv(n, ROWS) * ROWS - n
+        place = out + (of_set * 2 * K + knot)[:, None] * s + column[None, :]
+        tl.store(place, cosines / n, mask=(column < s)[None, :])
+        tl.store(place + K * s, sines / n, mask=(column < s)[None, :])
+
+    @triton.jit
+    def _slopes_kernel(x, along, out, n, s, step, K: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+        """A program makes one tile of the result."""
+        of_set, column = tl.program_id(2).to(tl.int64), tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
+        row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+        inside = (row < n)[:, None] & (column < s)[None, :]
+        place = (of_set * n + row)[:, None] * s + column[None, :]
+        u = step * tl.load(x + place, mask=inside, other=0.0)
+        cos_new, sin_new = tl.cos(u), tl.sin(u)
+        double = 2 * cos_new
+        cos_old, sin_old, total = tl.zeros_like(u) + 1, tl.zeros_like(u), tl.zeros_like(u)
+        for k in tl.static_range(K):
+            factor = along + (of_set * 2 * K + k) * s + column
+            total += cos_new * tl.load(factor, mask=column < s, other=0.0)[None, :]
+            total += sin_new * tl.load(factor + K * s, mask=column < s, other=0.0)[None, :]
+            cos_old, cos_new = cos_new, double * cos_new - cos_old
+            sin_old, sin_new = sin_new, double * sin_new - sin_old
+        tl.store(out + place, total, mask=inside)
+
+
+@torch.library.custom_op("arcjepa::means", mutates_args=(), device_types="cuda")
+def means(x: torch.Tensor, step: float, knots: int) -> torch.Tensor:
+    """Means over N of cos(k u) and sin(k u), u = step * x, for k = 1 .. K: x (..., N, S) float32 to (..., 2, K, S)."""
+    x = x.contiguous()
+    *sets, n, s = x.shape
+    out = x.new_empty(*sets, 2, knots, s)
+    grid = x[..., 0, 0].numel(), triton.cdiv(s, COLUMNS)
+    _means_kernel[grid](x, out, n, s, step, K=knots, ROWS=ROWS, COLUMNS=COLUMNS, num_warps=WARPS)
+    return out
+
+
+@means.register_fake
+def _(x: torch.Tensor, step: float, knots: int) -> torch.Tensor:
+    return x.new_empty(*x.shape[:-2], 2, knots, x.shape[-1])
+
+
+@torch.library.custom_op("arcjepa::slopes", mutates_args=(), device_types="cuda")
+def slopes(x: torch.Tensor, along: torch.Tensor, step: float) -> torch.Tensor:
+    """Sum over k of along[0, k] cos(k u) + along[1, k] sin(k u): x (..., N, S), along (..., 2, K, S) to (..., N, S)."""
+    x, along = x.contiguous(), along.contiguous()
+    n, s = x.shape[-2:]
+    out = torch.empty_like(x)
+    grid = triton.cdiv(n, ROWS), triton.cdiv(s, COLUMNS), x[..., 0, 0].numel()
+    _slopes_kernel[grid](x, along, out, n, s, step, K=along.shape[-2], ROWS=ROWS, COLUMNS=COLUMNS, num_warps=WARPS)
+    return out
+
+
+@slopes.register_fake
+def _(x: torch.Tensor, along: torch.Tensor, step: float) -> torch.Tensor:
+    return torch.empty_like(x)
+
+
+def _blocks(places: torch.Tensor, head: int) -> dict[str, float]:
+    sizes = {name: max(16, triton.next_power_of_2(size)) for name, size in (("BT", places.shape[1]), ("BD", head))}
+    return {"SCALE": head**-0.5, "num_warps": ATTENTION_WARPS, **sizes}
+
+
+@torch.library.custom_op("arcjepa::attend", mutates_args=(), device_types="cuda")
+def attend(qkv: torch.Tensor, places: torch.Tensor, relations: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Packed queries, keys and values (P, 3 W) to (P, W); places (M, T), relations (M, T, T), weight (3, H)."""
+    packed, width, heads = len(qkv), qkv.shape[1] // 3, weight.shape[1]
+    qkv, out = qkv.contiguous(), qkv.new_zeros(packed, width)
+    head = width // heads
+    grid = len(places), heads
+    _attend_kernel[grid](
+        qkv, places, relations.contiguous(), weight.contiguous(), out, packed, places.shape[1], head, heads,
+        **_blocks(places, head),
+    )  # fmt: skip
+    return out
+
+
+@attend.register_fake
+def _(qkv: torch.Tensor, places: torch.Tensor, relations: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    return qkv.new_empty(len(qkv), qkv.shape[1] // 3)
+
+
+@torch.library.custom_op("arcjepa::attend_back", mutates_args=(), device_types="cuda")
+def attend_back(
+    qkv: torch.Tensor, places: torch.Tensor, relations: torch.Tensor, weight: torch.Tensor, gradient: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Gradient along qkv (P, 3 W), and each frame's part (M, H, 3) of that along the weights."""
+    packed, width, heads = len(qkv), qkv.shape[1] // 3, weight.shape[1]
+    qkv, out = qkv.contiguous(), qkv.new_zeros(packed, 3 * width)
+    by_frame = weight.new_empty(len(places), heads, 3)
+    head = width // heads
+    grid = len(places), heads
+    _attend_back_kernel[grid](
+        qkv, places, relations.contiguous(), weight.contiguous(), gradient.contiguous(), out, by_frame,
+        packed, places.shape[1], head, heads, **_blocks(places, head),
+    )  # fmt: skip
+    return out, by_frame
+
+
+@attend_back.register_fake
+def _(
+    qkv: torch.Tensor, places: torch.Tensor, relations: torch.Tensor, weight: torch.Tensor, gradient: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.empty_like(qkv), weight.new_empty(len(places), weight.shape[1], 3)

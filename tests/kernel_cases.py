@@ -1,0 +1,61 @@
+"""The kernels against plain PyTorch, through Triton's interpreter: run by test_kernels.py, with TRITON_INTERPRET=1."""
+
+import sys
+
+import torch
+import triton
+from model_cases import batch_of, tiny_corpus
+
+from arcjepa import kernels
+from arcjepa.attention import Packing, addends, attend
+from arcjepa.sigreg import _STEP, KNOTS, _means, _slopes
+
+FRAMES, HEADS, HEAD = 24, 2, 12
+
+
+def close(found: torch.Tensor, wanted: torch.Tensor, what: str) -> None:
+    """AssertionError where they differ by more than rounding."""
+    error = float((found.double() - wanted.double()).norm() / wanted.double().norm())
+    assert error < 1e-5, f"{what}: relative error {error}"
+
+
+def attention() -> None:
+    """Values and gradients of attention, room that is left over among the tokens."""
+    packing = Packing.of(batch_of(tiny_corpus().training, range(FRAMES), 500))
+    weight = torch.randn(3, HEADS, requires_grad=True)
+    packed, tokens = len(packing.positions), packing.places.shape[1]
+    qkv = torch.randn(packed, 3 * HEADS * HEAD, requires_grad=True)
+    wanted = packing.pack(attend(packing.pad(qkv), HEADS, addends(packing, weight)))
+    along = torch.randn_like(wanted)
+    to_qkv, to_weight = torch.autograd.grad((wanted * along).sum(), (qkv, weight))
+
+    sizes = packed, tokens, HEAD, HEADS
+    given = qkv.detach(), packing.places, packing.relations.contiguous(), weight.detach()
+    out, back = torch.zeros_like(wanted), torch.zeros_like(to_qkv)
+    by_frame = torch.full((FRAMES, HEADS, 3), torch.nan)
+    blocks = kernels._blocks(packing.places, HEAD)
+    kernels._attend_kernel[FRAMES, HEADS](*given, out, *sizes, **blocks)
+    kernels._attend_back_kernel[FRAMES, HEADS](*given, along, back, by_frame, *sizes, **blocks)
+    close(out, wanted, "attention")
+    close(back, to_qkv, "gradient along queries, keys and values")
+    close(by_frame.sum(0).mT, to_weight, "gradient along the weights of relations")
+
+
+def epps_pulley() -> None:
+    """Means and slopes, of sizes that no block divides."""
+    sets, rows, columns, knots = 2, 200, 40, KNOTS - 1
+    x, along = 2 * torch.randn(sets, rows, columns), torch.randn(sets, 2, knots, columns)
+    waves = torch.cos(_STEP * x.double()), torch.sin(_STEP * x.double())
+    sizes = {"K": knots, "ROWS": kernels.ROWS, "COLUMNS": kernels.COLUMNS}
+    blocks = triton.cdiv(columns, kernels.COLUMNS)
+    means, slopes = torch.full_like(along, torch.nan), torch.full_like(x, torch.nan)
+    kernels._means_kernel[sets, blocks](x, means, rows, columns, _STEP, **sizes)
+    kernels._slopes_kernel[triton.cdiv(rows, kernels.ROWS), blocks, sets](
+        x, along, slopes, rows, columns, _STEP, **sizes
+    )
+    close(means, _means(*waves), "means")
+    close(slopes, _slopes(*waves, along.double()), "slopes")
+
+
+torch.manual_seed(0)
+{"attention": attention, "epps_pulley": epps_pulley}[sys.argv[1]]()
