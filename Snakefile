@@ -28,6 +28,7 @@ rule all:
         control_outputs(),
         expand(rules.compare_phases.output, scale=SCALE),
         expand(rules.judge_phases.output, scale=SCALE),
+        expand(rules.diagnose_analysed_run.output, scale=SCALE),
         expand(rules.write_overview.output, scale=SCALE),
         expand(FIGURES, scale=SCALE),
         rules.report_headline.output,

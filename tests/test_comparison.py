@@ -12,7 +12,14 @@ from arcjepa.scores import Scores, save_scores
 EVALUATION = Evaluation(pool=128, max_tasks=24, readout_sequences=200, bootstrap=200, seed=7)
 HEADLINE = [
     *("val_nce", "readout_nce", "ranking_a", "ranking_b", "ranking_c", "retrieval_rearc", "retrieval_augmented"),
-    *("query_only_nce", "effective_rank_context", "effective_rank_target", "code_usage", "code_perplexity"),
+    *(
+        "query_only_nce",
+        "selection_nce",
+        "effective_rank_context",
+        "effective_rank_target",
+        "code_usage",
+        "code_perplexity",
+    ),
 ]
 
 
