@@ -11,7 +11,6 @@ from pathlib import Path
 import torch
 
 from arcjepa.config import hyperparameters, resolved
-from arcjepa.dataset import admitted_share
 from arcjepa.embeddings import save_encoder
 from arcjepa.moments import Moments, geometry, sides
 from arcjepa.record import Averages, Record, Row, rows
@@ -63,8 +62,7 @@ def train(phase: Phase, corpus: Corpus, run: Run, progress: Callable) -> None:
 def _epoch(trainer: Trainer, epoch: int, record: Record, beside: ThreadPoolExecutor) -> Row:
     """Train for an epoch, validate, and write the rows of both; returns that of epochs.csv."""
     trained, validated, started = Averages(), Averages(), time.perf_counter()
-    admitted = admitted_share(trainer.phase.sequence.curriculum, epoch)
-    trainer.admitted.fill_(admitted)
+    admitted = trainer.begin_epoch(epoch)
     written: list[Future] = []
     for _ in range(trainer.steps_per_epoch):
         step = trainer.train_step(trained)

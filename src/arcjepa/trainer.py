@@ -81,6 +81,7 @@ class Trainer:
         self.validation = self._validation_batches(corpus.validation)
         self.indices = torch.arange(len(self.validation), device=device).unbind()
         self._prepare_state()
+        self.begin_epoch(1)
         self.room = self._training_room() if self.fast else (None, None)
         self.validation_room = self._validation_room() if self.fast else (None, None)
         # The record's own slices, which no step trains on; one draw for all rows costs less than a draw for each.
@@ -128,6 +129,12 @@ class Trainer:
         turn = torch.zeros(size, dtype=torch.int64, device=self.device)
         return [Batch(c, t, turn, identity) for c, t in zip(context, target, strict=True) if len(t) == size]
 
+    def begin_epoch(self, epoch: int) -> float:
+        """Let in the tasks that the curriculum admits in an epoch, counted from 1; returns their share."""
+        share = admitted_share(self.phase.sequence.curriculum, epoch)
+        self.admitted.fill_(share)
+        return share
+
     def _draw(self, step: torch.Tensor) -> Batch:
         """The batch of a step, or those of many, one after the other."""
         training, sequence = self.phase.training, self.phase.sequence
@@ -137,9 +144,10 @@ class Trainer:
         """For the fullest batches of the whole run, all of which are drawn here once to count their objects."""
         most = []
         for epoch in range(1, self.phase.training.epochs + 1):
-            self.admitted.fill_(admitted_share(self.phase.sequence.curriculum, epoch))
+            self.begin_epoch(epoch)
             steps = torch.arange((epoch - 1) * self.steps_per_epoch, epoch * self.steps_per_epoch, device=self.device)
             most.append(self._objects(self.tokens, self._draw(steps), len(steps)))
+        self.begin_epoch(1)
         return _rounded(most)
 
     def _validation_room(self) -> Room:
@@ -160,7 +168,7 @@ class Trainer:
         key = self.seed, step
         kinds = view_kinds(batch, key)
         own, apart = blocks(self.phase.loss, tokens, batch, kinds, key, room)
-        with torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.fast):
+        with torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.device == "cuda"):
             outputs = self.jepa(own, apart, self.phase.loss.invariance.enabled)
         slices = directions(self.phase.model.embedding, self.seed, step, self.device)
         shared = self.jepa.encoder.projector.leave.weight
