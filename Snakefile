@@ -16,6 +16,7 @@ include: "workflow/rules/diagnose.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/compare.smk"
 include: "workflow/rules/overview.smk"
+include: "workflow/rules/training_figures.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/ablations.smk"
 

@@ -60,6 +60,7 @@ with one_line_errors():
 
 SCALE = PARAMS.scale
 ANALYSIS = files_below(ROOT / "data/raw/analysis")
+ANALYSIS_TABLES = [str(file.relative_to(ROOT)) for file in ANALYSIS]
 # What a training step executes: its lines are counted.
 CORE = core_files(ROOT / "src/arcjepa")
 ARC_SPLITS = ["training", "validation", "arc1", "arc2"]
@@ -72,7 +73,7 @@ FRAME_SETS = [*REAL_SPLITS, "rearc", "heldout", *SHARDS]
 TOKEN_SETS = [*FRAME_SETS, *CANDIDATES]
 # One shard says enough of the synthetic training tasks.
 EVALUATION_SETS = [*REAL_SPLITS, "rearc", "heldout", SHARDS[0], *CANDIDATES]
-FIGURES = []  # the rules of figures.smk add to it
+FIGURES = []  # the rules of the figures add to it
 CONTROL_SEEDS = {"untrained": PARAMS.seeds, "tokens": [0], "copy": [0]}
 # What each task is drawn with; how many there are is another param, so that more held-out tasks redo no shard.
 SYNTHETIC = settings.resolved(PARAMS.data.synthetic)

@@ -37,7 +37,7 @@ rule judge_phases:
         epochs=run_files("epochs.csv", PARAMS.names),
         steps=run_files("steps.csv", PARAMS.names),
         findings=run_files("diagnosis.json", PARAMS.names),
-        analysis=[str(file.relative_to(ROOT)) for file in ANALYSIS],
+        analysis=ANALYSIS_TABLES,
         core=[str(file.relative_to(ROOT)) for file in CORE],
         code=code("judge_phases"),
     output:

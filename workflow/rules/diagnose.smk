@@ -39,7 +39,7 @@ rule diagnose_run:
 # The run that the analysis is about, read as any other: its tables are inputs.
 rule diagnose_analysed_run:
     input:
-        analysis=[str(file.relative_to(ROOT)) for file in ANALYSIS],
+        analysis=ANALYSIS_TABLES,
         code=code("diagnose_analysed_run"),
     output:
         record=directory("results/comparison/{scale}/analysed-run/record"),
