@@ -1,6 +1,7 @@
 """Records for the tests of the diagnosis: random healthy ones, and the settings that go with them."""
 
 import copy
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pandas as pd
 from arcjepa.config import from_mapping, resolved
 from arcjepa.diagnosis_settings import Thresholds
 from arcjepa.findings.records import Record, make_record
+from arcjepa.findings.schedules import WARM_UP
 from arcjepa.params import read_params
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
@@ -56,6 +58,7 @@ class Healthy:
         self.t = np.linspace(0, 1, self.n)
         self.noise = float(self.rng.uniform(0.002, noise))
         self.epochs, self.steps = self._epochs(), self._steps()
+        self.damaged: tuple[str, ...] = ()
 
     def record(self, **changes: Any) -> Record:
         """As a record; `changes` replaces arguments of make_record."""
@@ -65,7 +68,7 @@ class Healthy:
             "steps": self.steps,
             "summary": {"settings": self.settings, "epochs": self.n, "best_epoch": self.n},
         }
-        return make_record(**(arguments | changes))
+        return replace(make_record(**(arguments | changes)), damaged=self.damaged)
 
     def uniform(self, low: float, high: float) -> float:
         return float(self.rng.uniform(low, high))
@@ -105,11 +108,19 @@ class Healthy:
         for split in ("train", "val"):
             terms = [name for name in table if name.startswith(split) and name.endswith("_weighted")]
             table[f"{split}_total"] = sum(table[name] for name in terms)
+        table |= self._pace(table["step"])
         clip = self.settings["optimizer"]["clip"]
         norms = self.decay(clip * self.uniform(0.5, 3), clip * self.uniform(0.1, 0.7), self.uniform(0.03, 0.25))
         table |= {"grad_norm_mean": norms, "grad_norm_max": norms * self.rng.uniform(1.2, 3, self.n)}
         table |= {"clipped_share": np.clip(norms / clip - 0.3, 0, 1), "clip_factor_median": np.minimum(1, clip / norms)}
         return pd.DataFrame(table)
+
+    def _pace(self, step: np.ndarray) -> dict[str, Any]:
+        """Learning rate and speed; the machine is shared."""
+        warm, peak = WARM_UP * step[-1], self.settings["optimizer"]["lr"]
+        rate = peak * np.where(step < warm, step / warm, 0.5 + 0.5 * np.cos(np.pi * (step - warm) / (step[-1] - warm)))
+        seconds = self.uniform(2, 200) * np.random.default_rng(self.n).uniform(1, 1.3, self.n)
+        return {"lr": rate, "seconds": seconds, "sequences_per_second": step[0] * self.batch / seconds}
 
     def _contrastive(self, step: np.ndarray) -> dict[str, Any]:
         queue = self.settings["loss"]["infonce"]["queue"]

@@ -98,3 +98,13 @@ def test_the_command_runs_as_a_process_without_torch(tmp_path: Path) -> None:
     bad = subprocess.run([*command[:4], "nowhere"], capture_output=True, text=True, check=False, cwd=PARAMS.parent)
     assert (bad.returncode, bad.stdout) == (2, "")
     assert bad.stderr.startswith("error: nowhere: is not a folder")
+
+
+def test_a_cut_row_is_a_finding_and_the_rest_is_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write(planted("plateau", 0), tmp_path / "laptop/baseline/seed0")
+    table = folder / "epochs.csv"
+    table.write_text(table.read_text()[:-30])
+    assert diagnose(folder) == 0
+    shown = capsys.readouterr()
+    assert "incomplete record" in shown.out
+    assert "plateau" in shown.out

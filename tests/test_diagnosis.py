@@ -12,16 +12,18 @@ from planted_faults import FAULTS, planted
 from record_cases import PHASES, Healthy, thresholds, tree
 
 from arcjepa import analysed_run
-from arcjepa.config import from_mapping
 from arcjepa.diagnosis import RULES, as_json, diagnose, examine, settings_source, write_report
 from arcjepa.diagnosis_settings import Thresholds
-from arcjepa.errors import UserError
 from arcjepa.findings.finding import SEVERITIES, Finding
 from arcjepa.findings.markdown import as_markdown
 from arcjepa.findings.record_files import read_record
 from arcjepa.findings.records import Record, make_record
 
-HEALTHY, GROUP, PLANTED, REMOVED = 320, 32, 8, 2
+HEALTHY, GROUP, PLANTED, REMOVED = 320, 32, 6, 2
+KINDS = [(name, kind) for name, plants in FAULTS.items() for kind in range(len(plants))]
+UNTRIED = {"incomplete record", "missing epochs", "queue not filled", "slower epochs"}
+UNTRIED_KINDS = {("learning rate off its schedule", 0), ("plateau", 1)}
+"""What no change of settings mends, nor a rate that was not stepped, a total that early stopping does not watch."""
 
 
 @cache
@@ -72,7 +74,7 @@ def test_a_record_of_nothing_is_judged_by_nothing_that_reads_a_column() -> None:
     empty = Healthy(0).epochs.iloc[:0]
     report = examine(make_record("empty", empty, empty.rename(columns={"epoch": "step", "step": "s"})), thresholds())
     assert report.findings == []
-    assert set(report.clean) == {"values that are not finite", "missing epochs"}
+    assert set(report.clean) == {"incomplete record", "values that are not finite", "missing epochs"}
 
 
 # --- planted faults
@@ -84,19 +86,19 @@ def test_every_rule_has_a_planted_fault_and_a_name_of_its_own() -> None:
     assert len(RULES) == len(FAULTS)
 
 
-@pytest.mark.parametrize("name", FAULTS)
-def test_a_planted_fault_is_all_that_is_found_and_nothing_without_its_rule(name: str) -> None:
+@pytest.mark.parametrize(("name", "kind"), KINDS)
+def test_a_planted_fault_is_all_that_is_found_and_nothing_without_its_rule(name: str, kind: int) -> None:
     others = [rule for rule in RULES if rule.name != name]
     for seed in range(PLANTED):
-        record = planted(name, seed).record()
+        record = planted(name, seed, kind).record()
         assert names(record) == [name], seed
         if seed < REMOVED:
             assert diagnose(record, thresholds(), others) == [], seed
 
 
-@pytest.mark.parametrize("name", FAULTS)
-def test_a_finding_says_all_that_it_should(name: str) -> None:
-    (finding,) = diagnose(planted(name, 1).record(), thresholds())
+@pytest.mark.parametrize(("name", "kind"), KINDS)
+def test_a_finding_says_all_that_it_should(name: str, kind: int) -> None:
+    (finding,) = diagnose(planted(name, 1, kind).record(), thresholds())
     assert finding.severity in SEVERITIES
     assert finding.numbers
     assert all(finding.summary.endswith(".") and text for text in (finding.summary, finding.cause, finding.advice))
@@ -106,78 +108,7 @@ def test_a_finding_says_all_that_it_should(name: str) -> None:
         assert finding.first <= finding.last
     if finding.threshold:
         assert finding.limit == getattr(thresholds(), finding.threshold)
-    assert finding.experiments or name == "missing epochs"
-
-
-# --- thresholds
-
-
-LENIENT: dict[str, tuple[str, float]] = {
-    "explosion": ("relational explosion", 1e3),
-    "relational_share": ("relational share", 1.0),
-    "hidden_rise": ("hidden component", 1.0),
-    "loss_rise": ("rising training loss", 1e3),
-    "plateau": ("plateau", 1.0),
-    "memorisation": ("memorisation", 1e3),
-    "chance": ("contrastive loss at chance", 1.0),
-    "sigreg_motion": ("saturated SIGReg", 0.0),
-    "lambda_min": ("lambda out of range", 0.0),
-    "lambda_max": ("lambda out of range", 1e3),
-    "epps_pulley_excess": ("embeddings far from Gaussian", 1e3),
-    "temperature_share": ("temperature at a bound", 1.0),
-    "collapse_rank": ("dimensional collapse", 0.0),
-    "codebook_jump": ("codebook discontinuity", 1e3),
-    "codebook_usage": ("codebook collapse", 0.0),
-    "gradient_spike": ("gradient spikes", 1e3),
-}
-"""A value of each threshold at which its planted fault passes."""
-
-
-@pytest.mark.parametrize("key", LENIENT)
-def test_a_lenient_threshold_lets_its_fault_pass(key: str) -> None:
-    name, value = LENIENT[key]
-    changed = thresholds().model_copy(update={key: value})
-    records = [planted(name, seed).record() for seed in range(8)]
-    assert any(names(record, changed) == [] for record in records)
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "name"),
-    [
-        ("explosion_start", 4.0, "relational explosion"),
-        ("collapse_variance", 1e9, "complete collapse"),
-        ("clipped_share", 0.0, "gradients above the clip"),
-        ("unpredicted", 1e-6, "broken relation"),
-        ("view_gap", 1.0001, "broken relation"),
-    ],
-)
-def test_the_other_thresholds_are_read_too(key: str, value: float, name: str) -> None:
-    """Each changes what is found, or where it begins."""
-    changed = thresholds().model_copy(update={key: value})
-    runs = [planted(name, 3), *(Healthy(seed) for seed in range(12))]
-    runs[-1].epochs["clipped_share"], runs[-1].epochs["clip_factor_median"] = 0.5, 0.3
-    seen = [[(f.name, f.first) for f in diagnose(run.record(), limits)] for run in runs for limits in (thresholds(),)]
-    assert seen != [[(f.name, f.first) for f in diagnose(run.record(), changed)] for run in runs]
-
-
-def test_every_threshold_is_tested() -> None:
-    others = {"explosion_start", "collapse_variance", "clipped_share", "unpredicted", "view_gap"}
-    assert set(LENIENT) | others == set(Thresholds.model_fields)
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "complaint"),
-    [
-        ("explosion", 1.0, "greater than 1"),
-        ("explosion", 1.5, "explosion_start = 2.0 must not exceed explosion = 1.5"),
-        ("lambda_min", 11.0, "must not exceed lambda_max"),
-        ("plateau", -0.1, "greater than or equal to 0"),
-    ],
-)
-def test_a_bad_threshold_is_refused(key: str, value: float, complaint: str) -> None:
-    with pytest.raises(UserError, match=complaint) as error:
-        from_mapping({**tree(), "diagnosis": {**tree()["diagnosis"], key: value}})
-    assert str(error.value).startswith("params.yaml: diagnosis")
+    assert finding.experiments or name in UNTRIED or (name, kind) in UNTRIED_KINDS
 
 
 # --- the analysed run
@@ -221,7 +152,11 @@ def test_the_numbers_of_the_analysed_run() -> None:
 
 def test_what_the_analysis_did_not_print_is_named() -> None:
     report = examine(analysed(), thresholds())
-    assert set(report.not_judged) == {"temperature at a bound", "memorisation", "broken relation"}
+    assert set(report.not_judged) == {
+        *("temperature at a bound", "memorisation", "broken relation"),
+        *("learning rate off its schedule", "queue not filled", "curriculum stuck", "slower epochs"),
+        "invariance not learned",
+    }
     assert report.not_judged["temperature at a bound"] == "lacks temperature"
     assert set(report.not_applicable) == {"lambda out of range", "embeddings far from Gaussian"}
 

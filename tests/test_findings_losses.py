@@ -3,11 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
-from record_cases import Healthy, thresholds
+from planted_faults import planted
+from record_cases import Healthy, thresholds, tree
 
 from arcjepa.findings.finding import Finding, Skipped
-from arcjepa.findings.losses import hidden_component, relational_explosion, relational_share, rising_loss
+from arcjepa.findings.losses import hidden_component, rising_loss
 from arcjepa.findings.records import Record, make_record
+from arcjepa.findings.relational import relational_explosion, relational_share
 
 
 def record(**columns: object) -> Record:
@@ -58,14 +60,81 @@ def test_a_share_needs_both_in_one_epoch() -> None:
     assert isinstance(relational_share(sparse, thresholds()), Skipped)
 
 
-@pytest.mark.parametrize("change", [-0.5, 0.0, 0.5])
-def test_opposite_changes_are_hidden_whatever_the_total_does(change: float) -> None:
+@pytest.mark.parametrize("change", [-0.5, 0.0, 0.1])
+def test_opposite_changes_are_hidden_while_the_total_falls_or_stays(change: float) -> None:
     rise = np.linspace(1, 3, 30)
     columns = {"train_sigreg_weighted": rise, "train_prediction_weighted": 9 - rise + np.linspace(0, change, 30)}
     found = hidden_component(record(**columns), thresholds())
     assert isinstance(found, Finding)
     assert found.numbers["total_change"] == pytest.approx(change / 9, abs=0.02)
     assert "sigreg rises" in found.summary
+
+
+def test_a_total_that_rises_hides_nothing() -> None:
+    rise = np.linspace(1, 3, 30)
+    columns = {"train_sigreg_weighted": rise, "train_prediction_weighted": 9 - rise + np.linspace(0, 0.5, 30)}
+    assert hidden_component(record(**columns), thresholds()) is None
+
+
+def test_a_prediction_that_rises_is_not_held_back_but_what_falls_at_its_cost() -> None:
+    run = Healthy(0, "phase2")
+    rise = np.linspace(0.2, 1.5, run.n)
+    run.set_term("prediction", rise)
+    weight = (run.epochs["train_sigreg_weighted"] / run.epochs["train_sigreg"]).median()
+    run.set_term("sigreg", (2.5 - rise) / weight)
+    found = hidden_component(run.record(tree=tree()), thresholds())
+    assert isinstance(found, Finding)
+    assert "weigh sigreg less" in found.advice
+    assert [line.split(" -S ")[-1] for line in found.experiments] == ["lambda_sigreg=0.5"]
+
+
+def test_harder_tasks_raise_a_term_by_design() -> None:
+    term = np.concatenate([np.full(10, 1.0), np.linspace(3, 2.5, 30)])
+    columns = {"train_prediction_weighted": term, "train_sigreg_weighted": 9 - term}
+    admitted = np.concatenate([np.full(10, 0.4), np.ones(30)])
+    assert isinstance(hidden_component(record(**columns), thresholds()), Finding)
+    assert hidden_component(record(**columns, admitted_share=admitted), thresholds()) is None
+
+
+def test_raw_terms_and_their_weights_stand_in_for_weighted_ones() -> None:
+    """And their sum for the total."""
+    run = planted("relational share", 0)
+    whole = run.record()
+    run.epochs = run.epochs.drop(columns=[name for name in run.epochs if name.endswith(("_weighted", "_total"))])
+    bare = run.record()
+    assert bare.total("train").to_numpy() == pytest.approx(whole.total("train").to_numpy(), rel=0.1)
+    weight = run.settings["loss"]["relational"]["weight"]
+    assert bare.weighted("train", "relational").equals(weight * bare.series("train_relational"))
+    run.settings["loss"]["gradnorm"] = {"enabled": True}
+    assert run.record().weight("prediction") is None
+
+
+def test_one_epoch_far_beyond_the_noise_explodes_and_one_within_it_does_not() -> None:
+    rng = np.random.default_rng(0)
+    for spread, found in ((0.02, True), (0.4, False)):
+        term = np.exp(rng.normal(0, spread, 80))
+        term[70] = 4.5
+        explosion = relational_explosion(record(train_relational_weighted=term), thresholds())
+        assert isinstance(explosion, Finding) == found
+        if isinstance(explosion, Finding):
+            assert (explosion.severity, explosion.last) == ("warning", 71)
+            assert explosion.summary.endswith("and falls back.")
+
+
+def test_a_term_that_rises_is_named() -> None:
+    run = planted("rising training loss", 0)
+    run.epochs["train_sigreg_weighted"] = 9 * run.t
+    found = rising_loss(run.record(), thresholds())
+    assert isinstance(found, Finding)
+    assert "of its terms sigreg rises most" in found.summary
+
+
+def test_huge_ratios_are_words_and_negative_totals_no_ratios() -> None:
+    total = np.concatenate([np.linspace(3, 1, 28), [1e6, 1e6, 1e6]])
+    found = rising_loss(record(train_total=total), thresholds())
+    assert isinstance(found, Finding)
+    assert "over 1000 times" in found.summary
+    assert isinstance(rising_loss(record(train_total=np.linspace(-1, -0.1, 30)), thresholds()), Skipped)
 
 
 def test_terms_that_move_together_hide_nothing() -> None:

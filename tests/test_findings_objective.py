@@ -1,6 +1,7 @@
 """SIGReg, lambda, chance, temperature, collapse, and what validation says beside training."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -11,9 +12,11 @@ from record_cases import Healthy, thresholds
 from arcjepa.findings.collapse import complete_collapse, dimensional_collapse
 from arcjepa.findings.completeness import missing_epochs
 from arcjepa.findings.finding import Finding, Skipped
-from arcjepa.findings.generalisation import broken_relation, error_pairs, memorisation, plateau
-from arcjepa.findings.objective import chance, epps_pulley, lambda_range, saturated_sigreg
+from arcjepa.findings.generalisation import broken_relation, error_pairs, memorisation
+from arcjepa.findings.objective import chance, chance_levels
+from arcjepa.findings.plateau import plateau
 from arcjepa.findings.records import make_record
+from arcjepa.findings.regulariser import epps_pulley, lambda_range, saturated_sigreg
 
 LIMITS = thresholds()
 
@@ -80,7 +83,8 @@ def test_a_batch_of_few_tells_little_of_epps_pulley() -> None:
 def test_chance_counts_batch_and_filled_queue() -> None:
     """ln(8192 + 512) = 9.07 for the analysed run, less while the queue fills, ln(512) in validation."""
     run = Healthy(0, "baseline")
-    run.settings["training"]["batch_size"], run.settings["loss"]["infonce"]["queue"] = 512, 8192
+    run.settings["training"] |= {"batch_size": 512, "epochs": 4}
+    run.settings["loss"]["infonce"]["queue"] = 8192
     for columns, level in (
         ({"train_prediction": 9.04}, math.log(8704)),
         ({"train_prediction": 8.4, "queue_fill": 0.5}, math.log(512 + 4096)),
@@ -117,7 +121,71 @@ def test_under_sigreg_a_hundredth_of_unit_variance_is_collapse() -> None:
     for phase, found in (("phase2", True), ("phase1", False)):
         run = Healthy(3, phase)
         run.steps["variance_context"] = 1e-3
-        assert isinstance(complete_collapse(run.record(), LIMITS), Finding) == found
+        run.steps["epps_pulley_context"] = 0.4 * run.batch
+        collapse = complete_collapse(run.record(), LIMITS)
+        assert isinstance(collapse, Finding) == found
+        if isinstance(collapse, Finding):
+            assert (collapse.threshold, collapse.limit) == ("shrunk_variance", LIMITS.shrunk_variance)
+            assert collapse.numbers["limit"] == LIMITS.shrunk_variance
+
+
+def test_a_small_variance_that_epps_pulley_contradicts_is_in_another_unit() -> None:
+    run = Healthy(3, "phase2")
+    run.steps["variance_context"] = 1e-3
+    assert complete_collapse(run.record(), LIMITS) is None
+
+
+def test_embeddings_that_shrink_but_differ_are_not_said_to_be_one_output() -> None:
+    run = planted("complete collapse", 1)
+    found = complete_collapse(run.record(), LIMITS)
+    assert isinstance(found, Finding)
+    assert "directions differ" in found.summary
+    run.steps[[f"effective_rank_{side}" for side in ("context", "target")]] = 1.0
+    found = complete_collapse(run.record(), LIMITS)
+    assert isinstance(found, Finding)
+    assert "all inputs give one output" in found.summary
+
+
+@pytest.mark.parametrize("rule", [dimensional_collapse, complete_collapse, broken_relation, chance, epps_pulley])
+def test_what_takes_a_while_is_not_judged_in_a_young_run(rule: Callable[..., object]) -> None:
+    """6 of 80 epochs, unless the run ended there."""
+    run = Healthy(1, "phase2" if rule in (epps_pulley, complete_collapse) else "phase1")
+    run.n = 6
+    run.epochs, run.steps = run.epochs.iloc[:6], run.steps.iloc[:6]
+    run.settings["training"]["epochs"] = 80
+    run.epochs[["train_prediction_error", "val_prediction_error"]] = 1.2
+    run.epochs[["train_prediction", "queue_fill"]] = math.log(run.batch), 0.0
+    run.steps[[f"effective_rank_{side}" for side in ("context", "target")]] = 1.2
+    run.steps[[f"variance_{side}" for side in ("context", "target")]] = 1e-6
+    run.steps[[f"epps_pulley_{side}" for side in ("context", "target")]] = 0.4 * run.batch
+    running = rule(run.record(summary={"settings": run.settings}), LIMITS)
+    assert isinstance(running, Skipped)
+    assert "young" in running.reason
+    assert isinstance(rule(run.record(), LIMITS), Finding)
+
+
+def test_validation_has_chance_by_its_own_batch() -> None:
+    run = Healthy(1, "phase1")
+    record = run.record(summary={"settings": run.settings, "validation_batch": 32})
+    assert chance_levels(record, "val").iloc[-1] == pytest.approx(math.log(32))
+    assert chance_levels(run.record(), "val").iloc[-1] == pytest.approx(math.log(run.batch))
+
+
+def test_sigreg_that_settles_is_saturated_from_there_on() -> None:
+    run = Healthy(0, "baseline")
+    values = np.full(run.n, 0.4012)
+    values[0] = 0.47
+    run.set_term("sigreg", values)
+    found = saturated_sigreg(run.record(), LIMITS)
+    assert isinstance(found, Finding)
+    assert (found.first or 0) > 1
+    assert "0.395" not in found.cause
+
+
+def test_an_error_of_zero_was_not_computed() -> None:
+    run = Healthy(2, "phase2")
+    run.epochs["val_prediction_error"] = run.epochs["val_prediction"] = 0.0
+    assert isinstance(broken_relation(run.record(), LIMITS), Skipped)
 
 
 def test_a_rank_that_falls_to_a_quarter_has_collapsed() -> None:
@@ -140,16 +208,6 @@ def test_a_rank_is_judged_by_what_the_batch_allows() -> None:
 
 
 # --- training beside validation
-
-
-def test_a_stop_that_came_by_itself_is_a_note() -> None:
-    run = planted("plateau", 0)
-    best = int(run.epochs.loc[run.epochs["val_total"].idxmin(), "epoch"])
-    assert [f.severity for f in (plateau(run.record(), LIMITS),) if isinstance(f, Finding)] == ["warning"]
-    run.settings["stopping"] = {"enabled": True, "patience": run.n - best, "min_delta": 0.0}
-    found = plateau(run.record(), LIMITS)
-    assert isinstance(found, Finding)
-    assert found.severity == "note"
 
 
 def test_a_gap_that_was_there_from_the_start_is_no_memory() -> None:

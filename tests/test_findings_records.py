@@ -90,9 +90,9 @@ def test_of_rows_that_come_twice_the_last_counts(tmp_path: Path) -> None:
         ({}, "holds none of epochs.csv, steps.csv, losses.csv, run.json"),
         ({"epochs": "step,train_total\n1,2\n"}, "epochs.csv: column 'epoch' is missing, it has step, train_total"),
         ({"epochs": "epoch,train_total\n1,much\n"}, "epochs.csv: line 2: train_total: is 'much', must be a number"),
+        ({"epochs": "epoch,train_total\n1,2\n2\n"}, "line 3: 1 cell, the header has 2"),
         ({"epochs": "epoch,train_total\n1.5,2\n"}, "epochs.csv: line 2: epoch: is '1.5', must be a whole number"),
         ({"epochs": "epoch,train_total\n,2\n"}, "line 2: epoch: is '', must be a whole number"),
-        ({"epochs": "epoch,train_total\n1,2\n2\n"}, "line 3: 1 cells, the header has 2"),
         ({"run": "{"}, "run.json: is not JSON"),
         ({"run": "[1]"}, "run.json: must be a JSON object, is a list"),
         ({"run": '{"settings": 3}'}, "settings: is 3, must be a mapping"),
@@ -106,6 +106,46 @@ def test_bytes_that_are_no_text_and_folders_that_are_none_are_refused(tmp_path: 
     (tmp_path / "epochs.csv").write_bytes(b"epoch,train_total\n\xff\xfe,2\n")
     assert "is not a CSV table in UTF-8" in message(tmp_path)
     assert "is not a folder" in message(tmp_path / "epochs.csv")
+
+
+DAMAGE = [
+    ("epochs", "epoch,train_total\n1,2\n2,much\n", "epochs.csv: line 3: train_total: is 'much', must be a number", 2),
+    ("epochs", "epoch,train_total\n1,2\n2\n", "epochs.csv: line 3: 1 cell, the header has 2", 1),
+    ("epochs", "epoch,train_total\n1,2\n2,12.", "line 3: the last one, which no line break ends, may be cut", 1),
+    ("epochs", "epoch,train_total\n1,2\nx,3\n", "epochs.csv: line 3: epoch: is 'x', must be a whole number", 1),
+    ("losses", "step;epoch\n1;2\n", "losses.csv: column 'step' is missing", 1),
+    ("run", '{"epochs": 1, ', "run.json: is not JSON", 1),
+    ("run", '{"epochs": 1, "settings": [1]}', "settings: is a list of 1, must be a mapping", 1),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "problem", "rows"), DAMAGE)
+def test_what_is_damaged_is_said_and_the_rest_judged(
+    name: str, text: str, problem: str, rows: int, tmp_path: Path
+) -> None:
+    write(tmp_path, epochs="epoch,train_total\n1,2\n", **({name: text} if name != "epochs" else {}))
+    write(tmp_path, **{name: text})
+    assert problem in message(tmp_path)
+    record = read_record(tmp_path, tree(), lenient=True)
+    assert len(record.epochs) == rows
+    (told,) = record.damaged
+    assert problem in told
+    (found,) = [f for f in examine(record, thresholds()).findings if f.name == "incomplete record"]
+    assert told in found.summary
+
+
+def test_bytes_that_are_no_text_leave_the_other_tables(tmp_path: Path) -> None:
+    (tmp_path / "steps.csv").write_bytes(b"\x00\xff\x80" * 300)
+    record = read_record(write(tmp_path, epochs="epoch,train_total\n1,2\n"), lenient=True)
+    assert (len(record.epochs), len(record.damaged)) == (1, 1)
+
+
+def test_a_table_that_run_json_does_not_vouch_for_is_judged_and_said(tmp_path: Path) -> None:
+    write(tmp_path, epochs="epoch,train_total\n1,2\n", run=json.dumps({"files": {"epochs.csv": "0" * 64}}))
+    assert "make it again with `snakemake --force" in message(tmp_path)
+    record = read_record(tmp_path, lenient=True)
+    assert len(record.epochs) == 1
+    assert "are not those that run.json recorded" in record.damaged[0]
 
 
 def test_columns_of_another_kind_do_not_matter(tmp_path: Path) -> None:

@@ -1,13 +1,16 @@
 """Gradients and codebook: which jumps count, and whose fault they are."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
+from planted_faults import planted
 from record_cases import Healthy, thresholds
 
-from arcjepa.findings.codebook import codebook_collapse, codebook_discontinuity, jumps, refresh_at
+from arcjepa.findings.codebook import codebook_collapse, codebook_discontinuity, falls, jumps, refresh_at
 from arcjepa.findings.finding import Finding, Skipped
-from arcjepa.findings.gradients import always_clipped, spiking
+from arcjepa.findings.gradients import always_clipped, gradient_spikes, spiking
 from arcjepa.findings.records import make_record
 
 
@@ -51,6 +54,76 @@ def test_clipping_is_known_from_the_norms_and_the_settings_alone() -> None:
     assert isinstance(always_clipped(make_record("x", table, pd.DataFrame()), thresholds()), Skipped)
 
 
+@pytest.mark.parametrize("noise", [0.01, 0.04])
+def test_a_ramp_into_a_spike_is_no_part_of_what_is_calm(noise: float) -> None:
+    """The analysed run's: 15 in epoch 30, 29 in epoch 34, 36 in epoch 37."""
+    rng = np.random.default_rng(0)
+    at, norms = [1, 10, 30, 34, 37, 41, 42, 70, 80], [6.6, 11.6, 14.9, 28.8, 36.4, 31.1, 17.8, 16.3, 21.3]
+    for _ in range(20):
+        values = np.interp(np.arange(1, 81), at, norms) * np.exp(rng.normal(0, noise, 80))
+        (spike,) = spiking(by_epoch(values.tolist()), 2.0)
+        assert 32 <= spike.index[0] <= 37
+        assert 38 <= spike.index[-1] <= 42
+
+
+def spiked(first: int, length: int, mean: float, largest: float, phase: str = "phase2") -> Healthy:
+    """A calm run with a spike of so many epochs."""
+    run = Healthy(2, phase, shortest=60)
+    calm = run.settings["optimizer"]["clip"] * 0.3 * run.jitter(run.n, 0.02)
+    run.epochs["grad_norm_mean"], run.epochs["grad_norm_max"] = calm, 1.5 * calm
+    for name, factor in (("grad_norm_mean", mean), ("grad_norm_max", largest)):
+        run.epochs.loc[first - 1 : first + length - 2, name] *= factor
+    return run
+
+
+@pytest.mark.parametrize(
+    ("length", "mean", "largest", "severity"),
+    [
+        (1, 3.0, 4.0, "warning"),
+        (2, 2.5, 2.5, "warning"),
+        (1, 1.0, 6.0, "note"),
+        (3, 1.0, 6.0, "warning"),
+        (1, 1.4, 40.0, "warning"),
+        (1, 1.5, 2.2, None),
+    ],
+)
+def test_what_a_spike_weighs(length: int, mean: float, largest: float, severity: str | None) -> None:
+    found = gradient_spikes(spiked(40, length, mean, largest).record(), thresholds())
+    assert (found.severity if isinstance(found, Finding) else None) == severity
+
+
+def test_a_spike_says_what_moved_before_it() -> None:
+    run = spiked(40, 3, 3.0, 4.0)
+    run.epochs["admitted_share"] = np.where(run.epochs["epoch"] < 40, 0.5, 1.0)
+    found = gradient_spikes(run.record(), thresholds())
+    assert isinstance(found, Finding)
+    assert (found.severity, found.experiments) == ("note", ())
+    assert "harder tasks" in found.cause
+    run = spiked(40, 3, 3.0, 4.0, "baseline")
+    run.steps["refreshed_codes"] = 0
+    run.epochs["step"] = 100 * len(run.steps) // run.n * run.epochs["epoch"]
+    run.steps.loc[(run.steps["step"] > run.epochs["step"].iloc[38]).idxmax(), "refreshed_codes"] = 9
+    found = gradient_spikes(run.record(), thresholds())
+    assert isinstance(found, Finding)
+    assert "refresh" in found.cause
+    assert "refresh" in found.experiments[0]
+    run.steps["refreshed_codes"] = 0
+    run.epochs.loc[39:41, "train_relational_weighted"] *= 4
+    found = gradient_spikes(run.record(), thresholds())
+    assert isinstance(found, Finding)
+    assert "relational loss" in found.cause
+
+
+def test_a_norm_far_beyond_the_clip_is_no_matter_of_the_clip() -> None:
+    run = planted("gradients above the clip", 0)
+    for factor, severity in ((1, "note"), (100, "warning")):
+        run.epochs["clip_factor_median"] /= factor
+        found = always_clipped(run.record(), thresholds())
+        assert isinstance(found, Finding)
+        assert found.severity == severity
+        assert any("optimizer.clip" in line for line in found.experiments) == (severity == "note")
+
+
 # --- codebook
 
 
@@ -73,9 +146,10 @@ def test_a_refresh_is_known_from_the_record_or_from_its_interval() -> None:
     steps = pd.DataFrame({"step": [100, 300, 500, 700], "code_usage": [0.15, 0.15, 0.3, 0.14]})
     record = run.record(steps=steps)
     series = record.series("code_usage")
-    assert [refresh_at(record, series, step) for step in (300, 500, 700)] == [False, True, False]
-    record = run.record(steps=steps.assign(refreshed_codes=[0, 0, 0, 5]))
-    assert [refresh_at(record, series, step) for step in (300, 500, 700)] == [False, False, True]
+    assert [refresh_at(record, series, step) for step in (300, 500, 700)] == [None, 500, None]
+    record = run.record(steps=steps.assign(refreshed_codes=[0, 0, 5, 0]))
+    # Codes that were replaced late show in the next row.
+    assert [refresh_at(record, series, step) for step in (300, 500, 700)] == [None, 500, 500]
 
 
 @pytest.mark.parametrize("enabled", [True, False])
@@ -87,6 +161,43 @@ def test_the_cause_is_the_refresh_where_there_was_one(enabled: bool) -> None:
     assert isinstance(found, Finding)
     assert found.summary.endswith(", at a refresh.") == enabled
     assert any("refresh.enabled=false" in line for line in found.experiments) == enabled
+
+
+def test_only_a_fall_at_once_and_for_good_is_one() -> None:
+    high, low = [0.45, 0.44, 0.46, 0.45], [0.13, 0.12, 0.13, 0.12]
+    assert list(falls(usage([*high, *low]), 1.4)["step"]) == [500]
+    assert falls(usage([*high, 0.12, 0.44, 0.45, 0.44]), 1.4).empty  # one row
+    assert falls(usage([1.0, 0.8, 0.6, 0.4, 0.3, 0.25, 0.2, 0.18, 0.17]), 1.4).empty  # from the first batch on
+
+
+def test_a_fall_counts_where_codes_were_refreshed() -> None:
+    run = planted("codebook discontinuity", 0, 1)
+    assert isinstance(codebook_discontinuity(run.record(), thresholds()), Finding)
+    run.steps["refreshed_codes"] = 0
+    run.settings["quantizer"]["refresh"] = {"enabled": False}
+    assert codebook_discontinuity(run.record(), thresholds()) is None
+
+
+@pytest.mark.parametrize(
+    ("quantizer", "word", "line"),
+    [
+        ({"kind": "gumbel", "codes": 256, "temperature": 1.0}, "softmax", "quantizer.temperature=2"),
+        ({"kind": "fsq", "levels": [8, 6, 5]}, "Levels", "quantizer.kind=none"),
+        (
+            {"kind": "vq", "codes": 768, "commitment": {"enabled": True, "weight": 0.15}},
+            "commitment",
+            "commitment.weight",
+        ),
+    ],
+)
+def test_codes_of_each_kind_have_remedies_of_their_own(quantizer: dict[str, Any], word: str, line: str) -> None:
+    run = planted("codebook collapse", 0)
+    run.settings["quantizer"] = quantizer
+    found = codebook_collapse(run.record(), thresholds())
+    assert isinstance(found, Finding)
+    assert word in found.cause
+    assert line in found.experiments[0]
+    assert ("commitment" in found.cause + found.advice + " ".join(found.experiments)) == (quantizer["kind"] == "vq")
 
 
 def test_codes_in_use_are_known_from_their_number_too() -> None:

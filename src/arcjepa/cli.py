@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _diagnose(options: argparse.Namespace) -> None:
     tree = read_params(options.params)
-    report = examine(read_record(options.folder, tree), from_mapping(tree).diagnosis)
+    report = examine(read_record(options.folder, tree, lenient=True), from_mapping(tree).diagnosis)
     folder = options.output or options.folder
     write_report(report, folder)
     print(overview(report.findings))

@@ -4,7 +4,8 @@ diagnosis.json holds an object:
   run: name of the run; settings: where its settings come from; recorded: {epochs, steps}: number of rows;
   findings: list, the most severe first, of {name, severity (critical | warning | note), axis (epoch | step | ""),
     first, last (null where it holds throughout), summary, numbers {name: value}, threshold {key, value}, cause,
-    advice, experiments [`dvc exp run` line]}; the key of a threshold is one of params.yaml, null where none is needed;
+    advice, experiments [line to type], follows (the finding that it is a consequence of, "" for none)}; the key of a
+    threshold is one of params.yaml, null where none is needed;
   not_judged: list of {rule, reason}: the record lacks what the rule reads;
   not_applicable: list of {rule, reason}: the run has no such mechanism;
   nothing_found: list of rules that judged the record and found nothing.
@@ -21,16 +22,33 @@ from typing import Any
 from arcjepa.diagnosis_settings import Thresholds
 from arcjepa.errors import UserError
 from arcjepa.files import write_atomic
-from arcjepa.findings import codebook, collapse, completeness, generalisation, gradients, losses, objective
-from arcjepa.findings.finding import SEVERITIES, Finding, Number, Rule, Skipped
+from arcjepa.findings import (
+    codebook,
+    collapse,
+    completeness,
+    generalisation,
+    gradients,
+    losses,
+    objective,
+    plateau,
+    regulariser,
+    relational,
+    schedules,
+)
+from arcjepa.findings.causes import arranged, without_consequences
+from arcjepa.findings.finding import Finding, Number, Rule, Skipped
 from arcjepa.findings.markdown import as_markdown
 from arcjepa.findings.records import Record
 
 RULES: tuple[Rule, ...] = (
     *completeness.RULES,
+    *schedules.RULES,
     *collapse.RULES,
+    *regulariser.RULES,
     *objective.RULES,
+    *relational.RULES,
     *losses.RULES,
+    *plateau.RULES,
     *generalisation.RULES,
     *codebook.RULES,
     *gradients.RULES,
@@ -68,11 +86,11 @@ def diagnose(record: Record, thresholds: Thresholds, rules: Sequence[Rule] = RUL
 
 def examine(record: Record, thresholds: Thresholds, rules: Sequence[Rule] = RULES) -> Report:
     """The findings, and what every other rule says."""
-    outcomes = {rule.name: rule.apply(record, thresholds) for rule in rules}
+    outcomes = without_consequences({rule.name: rule.apply(record, thresholds) for rule in rules})
     findings = [outcome for outcome in outcomes.values() if isinstance(outcome, Finding)]
     return Report(
         record,
-        sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)),
+        arranged(findings),
         {name: outcome for name, outcome in outcomes.items() if isinstance(outcome, Skipped)},
         [name for name, outcome in outcomes.items() if outcome is None],
     )
@@ -93,9 +111,12 @@ def as_json(report: Report) -> dict[str, Any]:
 
 def settings_source(record: Record) -> str:
     """Where the settings come from that thresholds are compared with."""
+    plan = record.experiments
+    other = f"; params.yaml does not know {plan.unknown}: lines to try are for {plan.phase} at scale {plan.scale}"
+    source = "run.json" if record.settings else "unknown"
     if record.assumed:
-        return f"assumed: {record.assumed}, as run.json holds none"
-    return "run.json" if record.settings else "unknown"
+        source = f"assumed: {record.assumed}, as run.json holds none"
+    return source + (other if plan.unknown else "")
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
@@ -112,6 +133,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "cause": finding.cause,
         "advice": finding.advice,
         "experiments": list(finding.experiments),
+        "follows": finding.follows,
     }
 
 

@@ -23,6 +23,8 @@ class Thresholds(Settings):
     plateau: Share
     """Plateau: how far the final validation loss may be above the best one, as a share of it; half as much again, and
     more than its scatter explains, where too few epochs are recorded to tell how noisy it is."""
+    stalled: Share
+    """Plateau: last share of the epochs in which neither validation nor training need to improve."""
     memorisation: Factor
     """Memorisation: validation error over training error once validation improves no more; twice that while it does."""
     view_gap: Factor
@@ -40,20 +42,41 @@ class Thresholds(Settings):
     epps_pulley_excess: Positive
     """Epps-Pulley: how far the statistic may end above its Gaussian value of 1.05, per sequence of the batch, as it
     grows with N where embeddings are not Gaussian; 0.402 is a collapse to zero."""
+    invariance: Share
+    """Invariance not learned: share of what views unrelated to their frames have that the loss may end at."""
     temperature_share: Share
     """Temperature at a bound: last share of the epochs that it may spend there."""
     collapse_variance: Positive
     """Complete collapse: variance of the embeddings, mean over dimensions, at the end."""
+    shrunk_variance: Share
+    """Complete collapse: that variance over what it was, or under LeJEPA over the 1 that SIGReg asks for."""
     collapse_rank: Share
     """Dimensional collapse: effective rank at the end over what it could be, the smaller of dimensions and batch."""
     codebook_jump: Factor
-    """Codebook discontinuity: use of the codebook over that of the rows before, where it falls back after."""
+    """Codebook discontinuity: use of the codebook over that of the rows before, where it falls back after; or the
+    inverse, where a refresh makes it fall for good."""
     codebook_usage: Share
     """Codebook collapse: share of the codes in use at the end."""
+    codebook_perplexity: Share
+    """Codebook collapse: perplexity over the number of codes at the end, codes that are hardly used counting little; a
+    perplexity of 2 in a small codebook."""
     gradient_spike: Factor
-    """Gradient spikes: mean gradient norm of an epoch over the median of the calm ones before it."""
+    """Gradient spikes: mean gradient norm over the median of the calm epochs some time before, for three epochs; a
+    tenth more for two, three tenths more for one."""
+    gradient_peak: Factor
+    """Gradient spikes: the same of the largest norm of an epoch, where the mean stays calm."""
+    gradient_growth: Factor
+    """Growing gradients: mean gradient norm at the end over its smallest."""
+    gradient_vanished: Share
+    """Vanished gradient: mean gradient norm at the end over its largest."""
     clipped_share: Share
     """Gradients above the clip: share of the steps that every epoch clips."""
+    learning_rate: Share
+    """Learning rate off its schedule: share of optimizer.lr that it reaches once the warm-up is over."""
+    queue_fill: Share
+    """Queue not filled: share of the negatives pushed so far, or of the queue, that it holds at the end."""
+    throughput: Share
+    """Slower epochs: sequences per second in the last third of the epochs over those in the fastest third."""
 
     @model_validator(mode="after")
     def _ordered(self) -> "Thresholds":

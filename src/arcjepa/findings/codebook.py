@@ -1,5 +1,6 @@
-"""Faults of the codebook: a jump of its use that does not last, and a use that ends near nothing."""
+"""Faults of the codebook: a jump or a fall of its use at once, and a use that ends near nothing."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from arcjepa.findings.series import SMALLEST, end, grew, last_stretch, smooth
 
 BEFORE, AFTER, SMALLEST_JUMP = 3, 5, 0.03
 """Rows before a jump that give its level, rows after it in which it is lost, and the least change of the share."""
+FEWEST_CODES = 2.0
+"""Perplexity that is a collapse in a codebook of any size."""
 
 
 def code_usage(record: Record) -> pd.Series:
@@ -22,6 +25,15 @@ def code_usage(record: Record) -> pd.Series:
     return record.series("active_codes") / codes
 
 
+def number_of_codes(record: Record) -> float | None:
+    """As the run was set, else from how many of them are what share."""
+    levels = record.setting("quantizer.levels")
+    if isinstance(levels, list) and levels:
+        return float(math.prod(levels))
+    shares = (record.series("active_codes") / record.series("code_usage").replace(0, np.nan)).dropna()
+    return record.number("quantizer.codes") or (float(shares.median()) if len(shares) else None)
+
+
 def codebook_off(record: Record) -> str:
     """Why there are no codes."""
     return "there is no quantiser" if record.setting("quantizer.kind") == "none" else ""
@@ -29,12 +41,10 @@ def codebook_off(record: Record) -> str:
 
 def jumps(usage: pd.Series, factor: float) -> pd.DataFrame:
     """Steps at which `usage` is `factor` times the median of the rows before, having got there at once, and loses
-    half of that within the rows after: step, before, jump, after."""
+    half of that within the rows after: step, before, top, after."""
     rows, values = [], usage.to_numpy(float)
     for place in range(1, len(values) - 1):
-        # Nearer the start than that, the row before alone: codes settle from the first batch, which takes them all.
-        before = float(np.median(values[place - (BEFORE if place >= BEFORE else 1) : place]))
-        top, after = float(values[place]), float(values[place + 1 : place + 1 + AFTER].min())
+        before, top, after = _before(values, place), values[place], float(values[place + 1 : place + 1 + AFTER].min())
         rise = top - before
         at_once = top - values[place - 1] >= rise / 2
         lost = top - after >= rise / 2
@@ -43,91 +53,148 @@ def jumps(usage: pd.Series, factor: float) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["step", "before", "top", "after"])
 
 
+def falls(usage: pd.Series, factor: float) -> pd.DataFrame:
+    """Steps at which `usage` falls to 1 / `factor` of the median of the rows before at once, and stays there in the
+    rows after: step, before, top, after."""
+    rows, values = [], usage.to_numpy(float)
+    for place in range(BEFORE, len(values) - 2):
+        before, after = _before(values, place), float(values[place : place + AFTER].max())
+        at_once = values[place - 1] - values[place] >= (before - after) / 2
+        # Codes that settle from the first batch fall too, but row by row.
+        calm = np.ptp(np.log(np.maximum(values[place - BEFORE : place], SMALLEST))) < math.log(factor) / 2
+        if before - after >= SMALLEST_JUMP and at_once and calm and grew(after, before, factor, usage):
+            rows.append((int(usage.index[place]), before, values[place], after))
+    return pd.DataFrame(rows, columns=["step", "before", "top", "after"])
+
+
+def _before(values: np.ndarray, place: int) -> float:
+    """The level before a row; near the start the row before alone: codes settle from a first batch that takes all."""
+    return float(np.median(values[place - (BEFORE if place >= BEFORE else 1) : place]))
+
+
 def codebook_discontinuity(record: Record, limits: Thresholds) -> Finding | None:
-    """The use of the codebook jumps to codebook_jump times that of the rows before, and falls back after."""
+    """The use of the codebook jumps to codebook_jump times that of the rows before, and falls back after; or falls to
+    its inverse for good, where codes were refreshed."""
     usage = code_usage(record)
     found = jumps(usage, limits.codebook_jump)
+    fell = not len(found)
+    if fell:
+        found = falls(usage, limits.codebook_jump)
+        found = found[[refresh_at(record, usage, step) is not None for step in found["step"]]]
     if not len(found):
         return None
-    worst = found.iloc[int((found["top"] / found["before"].clip(lower=SMALLEST)).argmax())]
-    step = int(worst["step"])
-    refreshed = refresh_at(record, usage, step)
-    cause = {
-        True: "The refresh replaced unused codes there: they are taken up at once and lost again, and the encoder has "
-        "to follow the codes that moved.",
-        False: "No refresh fell there: look for a jump of the loss or of the gradient.",
-    }[refreshed]
+    ratio = found["top"] / found["before"].clip(lower=SMALLEST)
+    worst = found.iloc[int((1 / ratio.clip(lower=SMALLEST) if fell else ratio).argmax())]
+    refreshed = refresh_at(record, usage, int(worst["step"]))
+    step = refreshed if refreshed is not None else int(worst["step"])
     total = int(usage.index[-1])
+    verb = "falls" if fell else "jumps"
+    what = f"Use of the codebook {verb} from {worst['before']:.1%} to {worst['top']:.1%}"
+    what += f" and stays below {worst['after']:.1%}" if fell else f" and falls back to {worst['after']:.1%}"
     return Finding(
         "codebook discontinuity",
         "warning",
-        f"Use of the codebook jumps from {worst['before']:.1%} to {worst['top']:.1%} and falls back to "
-        f"{worst['after']:.1%}" + (", at a refresh." if refreshed else "."),
-        {"before": worst["before"], "jump": worst["top"], "after": worst["after"], "at_refresh": str(refreshed).lower(),
-         "jumps": len(found)},
+        what + (", at a refresh." if refreshed is not None else "."),
+        {"before": worst["before"], "fall" if fell else "jump": worst["top"], "after": worst["after"],
+         "at_refresh": str(refreshed is not None).lower(), "jumps": len(found)},
         "codebook_jump",
         limits.codebook_jump,
-        cause,
+        "The refresh replaced unused codes there: they are taken up at once and lost again, and the encoder has to "
+        "follow the codes that moved."
+        if refreshed is not None
+        else "No refresh fell there: look for a jump of the loss or of the gradient.",
         "Switch the refresh off, or let it come later than the training ends."
-        if refreshed
+        if refreshed is not None
         else "Move codes more slowly, or use none.",
         "step",
-        int(found["step"].iloc[0]) if len(found) > 1 else step,
+        min(int(found["step"].iloc[0]), step) if len(found) > 1 else step,
         int(found["step"].iloc[-1]) if len(found) > 1 else step,
         record.tries({"quantizer.refresh.enabled": False}, {"quantizer.refresh.interval": 10 * total})
-        if refreshed
+        if refreshed is not None
         else record.tries({"quantizer.decay": 0.99}, {"quantizer.kind": "none"}),
     )  # fmt: skip
 
 
-def refresh_at(record: Record, usage: pd.Series, step: int) -> bool:
-    """Whether codes were replaced between the row before and this one: as recorded, else as the interval says."""
+def refresh_at(record: Record, usage: pd.Series, step: int) -> int | None:
+    """The row by which codes were replaced, this one or the one before: as recorded, else as the interval says.
+
+    Codes that are replaced late in a row's steps show their use in the next row.
+    """
+    rows = usage.index[usage.index <= step].tolist()[:-3:-1]
     refreshed = record.series("refreshed_codes")
     if step in refreshed.index:
-        return bool(refreshed[step] > 0)
+        return next((row for row in rows if refreshed.get(row, 0) > 0), None)
     interval = record.number("quantizer.refresh.interval")
     if not interval or not record.setting("quantizer.refresh.enabled"):
-        return False
-    previous = usage.index[usage.index < step]
-    start = int(previous[-1]) if len(previous) else 0
-    return step // interval > start // interval
+        return None
+    # Rows may be far apart: of those, the one that holds the refresh alone.
+    return rows[0] if step // interval > (rows[1] if len(rows) > 1 else 0) // interval else None
 
 
 def codebook_collapse(record: Record, limits: Thresholds) -> Finding | Skipped | None:
-    """Share of the codes in use at the end < codebook_usage."""
-    usage = code_usage(record)
-    if not len(usage):
+    """Share of the codes in use at the end < codebook_usage, or perplexity < codebook_perplexity of them."""
+    usage, perplexity, codes = code_usage(record), record.series("perplexity"), number_of_codes(record)
+    if not len(usage) and (codes is None or not len(perplexity)):
         return Skipped("lacks code_usage, or settings.quantizer.codes in run.json beside active_codes")
-    if end(usage) >= limits.codebook_usage:
+    least = max(FEWEST_CODES, limits.codebook_perplexity * (codes or 0.0))
+    unused = len(usage) > 0 and end(usage) < limits.codebook_usage
+    crowded = len(perplexity) > 0 and codes is not None and end(perplexity) < least
+    if not unused and not crowded:
         return None
-    first = last_stretch(smooth(usage) < limits.codebook_usage)
-    remedies: list[dict[str, Any]] = [{"quantizer.kind": "fsq"}, {"quantizer.kind": "none"}]
-    if record.setting("quantizer.kind", "vq") == "vq":
-        commitment = record.scaled("quantizer.commitment.weight", 0.1, 0.15)
-        pulled = record.setting("quantizer.commitment.enabled") is not False
-        remedies = [{"quantizer.refresh.enabled": True}, *remedies]
-        remedies = [{"quantizer.commitment.weight": commitment}, *remedies] if pulled else remedies
-    shown = {"final_usage": end(usage), "largest_usage": usage.max()}
+    series, limit = (usage, limits.codebook_usage) if unused else (perplexity, least)
+    key = "codebook_usage" if unused else "codebook_perplexity"
+    cause, advice, remedies = _remedies(record)
+    shown = {"final_usage": end(usage), "largest_usage": usage.max()} if len(usage) else {}
     for column in ("active_codes", "perplexity"):
         if record.has(column):
             shown[f"final_{column}"] = end(record.series(column))
     return Finding(
         "codebook collapse",
         "warning",
-        f"The codebook ends with {end(usage):.1%} of its codes in use.",
+        f"The codebook ends with {end(usage):.1%} of its codes in use."
+        if unused
+        else f"The codebook ends with a perplexity of {end(perplexity):.1f} of {codes:.0f} codes: few take nearly all.",
         shown,
-        "codebook_usage",
-        limits.codebook_usage,
-        "Codes that never win are never moved; a commitment weight that outweighs the loss pulls objects to few codes.",
-        "Reduce the commitment weight, replace unused codes, use fewer or finite scalar codes, or none.",
+        key,
+        getattr(limits, key),
+        cause,
+        advice,
         "step",
-        first,
-        int(usage.index[-1]),
+        last_stretch(smooth(series) < limit),
+        int(series.index[-1]),
         record.tries(*remedies),
+    )
+
+
+def _remedies(record: Record) -> tuple[str, str, list[dict[str, Any]]]:
+    """Cause, advice and changes, by the kind of codes."""
+    kind = record.setting("quantizer.kind", "vq")
+    other: list[dict[str, Any]] = [{"quantizer.kind": "fsq"}, {"quantizer.kind": "none"}]
+    if kind == "gumbel":
+        warmer = {"quantizer.temperature": record.scaled("quantizer.temperature", 2, 1.0)}
+        return (
+            "The softmax sharpens before the codes are spread: the few that win early get all gradients.",
+            "Start at a higher temperature, or use finite scalar codes, or none.",
+            [warmer, *other],
+        )
+    if kind == "fsq":
+        return (
+            "Levels have no codes to die: the encoder's output varies too little to leave the middle ones.",
+            "Check variance and rank of the embeddings; else fewer levels, or no quantiser.",
+            [{"quantizer.kind": "none"}],
+        )
+    pulled = record.setting("quantizer.commitment.enabled") is not False
+    less = {"quantizer.commitment.weight": record.scaled("quantizer.commitment.weight", 0.1, 0.15)}
+    weight = "; a commitment weight that outweighs the loss pulls objects to few codes" if pulled else ""
+    return (
+        f"Codes that never win are never moved{weight}.",
+        ("Reduce the commitment weight, r" if pulled else "R")
+        + "eplace unused codes, use fewer or finite scalar codes, or none.",
+        [*([less] if pulled else []), {"quantizer.refresh.enabled": True}, *other],
     )
 
 
 RULES = (
     Rule("codebook discontinuity", codebook_discontinuity, ("code_usage|active_codes",), codebook_off),
-    Rule("codebook collapse", codebook_collapse, ("code_usage|active_codes",), codebook_off),
+    Rule("codebook collapse", codebook_collapse, ("code_usage|active_codes|perplexity",), codebook_off),
 )

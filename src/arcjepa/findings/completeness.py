@@ -2,13 +2,15 @@
 
 import itertools
 from collections import Counter
+from typing import Literal
 
 from arcjepa.diagnosis_settings import Thresholds
+from arcjepa.files import counted
 from arcjepa.findings.finding import Finding, Rule
 from arcjepa.findings.records import Record
 
-SHOWN = 10
-"""Names that a message lists at most."""
+SHOWN, SOME = 10, 3
+"""Names, and sentences, that a message lists at most."""
 LOSSES = ("train_", "val_", "grad_norm_")
 EVEN = 0.75
 """Share of the rows at one distance from the last that makes the others gaps, not a sparse record."""
@@ -24,22 +26,42 @@ def non_finite(record: Record, limits: Thresholds) -> Finding | None:
     first = min(cells, key=lambda cell: (cell.file != "epochs.csv", cell.row))
     rows = [cell.row for cell in cells if cell.file == first.file]
     columns = list(dict.fromkeys(cell.column for cell in cells))
+    axis: Literal["epoch", "step"] = "epoch" if first.file == "epochs.csv" else "step"
     return Finding(
         "values that are not finite",
         "critical",
-        f"{len(cells)} cells hold nan or inf, first {first.column} in {first.file}, row {first.row}.",
+        f"{counted(len(cells), 'cell')} {'holds' if len(cells) == 1 else 'hold'} nan or inf, first {first.column} in "
+        f"{first.file}, {axis} {first.row}.",
         {"cells": len(cells), "columns": ", ".join(columns[:SHOWN]), "first_value": first.text},
         "",
         0,
         "The loss overflowed, or was computed from nothing; all later weights are suspect.",
         "Halve the learning rate, and clip lower.",
-        "epoch" if first.file == "epochs.csv" else "step",
+        axis,
         min(rows),
         max(rows),
         record.tries(
             {"optimizer.lr": record.scaled("optimizer.lr", 0.5, 5e-4)},
             {"optimizer.clip": record.scaled("optimizer.clip", 0.5, 1.0)},
         ),
+    )
+
+
+def incomplete(record: Record, limits: Thresholds) -> Finding | None:
+    """A file, a row or a cell could not be read, or is not what run.json recorded."""
+    if not record.damaged:
+        return None
+    places = len(record.damaged)
+    return Finding(
+        "incomplete record",
+        "warning",
+        f"{counted(places, 'place')} could not be read: {'; '.join(record.damaged[:SOME])}"
+        + (f"; and {places - SOME} more." if places > SOME else "."),
+        {"places": places},
+        "",
+        0,
+        "A job that was killed while it wrote leaves half a row; else the file was edited or damaged.",
+        "Train it again, or mend the file; other findings hold for what could be read.",
     )
 
 
@@ -113,6 +135,7 @@ def _listed(epochs: list[int]) -> str:
 
 
 RULES = (
+    Rule("incomplete record", incomplete),
     Rule("values that are not finite", non_finite),
     Rule("missing epochs", missing_epochs),
 )

@@ -33,7 +33,9 @@ class Finding:
     first: int | None = None
     last: int | None = None
     experiments: tuple[str, ...] = field(default=())
-    """The changes to try, as `dvc exp run` lines."""
+    """The changes to try, as lines to type."""
+    follows: str = ""
+    """The finding that it is a consequence of."""
 
     @property
     def where(self) -> str:

@@ -1,111 +1,20 @@
-"""What validation says beside training: a plateau, memorisation, and views that break the relation to learn."""
-
-import itertools
-import math
+"""What validation says beside training: memorisation, and views that break the relation to learn."""
 
 import pandas as pd
 
 from arcjepa.diagnosis_settings import Thresholds
 from arcjepa.findings.finding import Finding, Number, Rule, Skipped
-from arcjepa.findings.losses import watched
 from arcjepa.findings.objective import FEWEST, chance_levels, prediction
 from arcjepa.findings.records import Record
-from arcjepa.findings.series import (
-    SMALLEST,
-    end,
-    grew,
-    is_even,
-    last_stretch,
-    lowest,
-    noise,
-    over,
-    running_median,
-    scatter,
-    smooth,
-)
+from arcjepa.findings.series import SMALLEST, end, grew, last_stretch, over, smooth, times
 
 LATE, STILL = 2 / 3, 0.98
 """Validation improves no more where, since two thirds of the run, it fell to no less than this share."""
 NEAR_CHANCE = 0.8
 """Share of ln(candidates) above which a contrastive loss has learned next to nothing."""
-UNKNOWN_NOISE = 1.5
-"""How much further validation has to rise where epochs are too few or too uneven to tell its noise well."""
-SCATTERS = 3.8
-"""There it also has to rise by so many standard deviations: of healthy records with 3 % noise below 2 % do."""
-FEW = 12
-"""Below so many of such epochs a running median would hide the end; instead no earlier rise may be like the last."""
-LAST_RISE = 1.25
-"""How much the last rise has to exceed each earlier one."""
 GAP_GROWTH = 1.5
 """A gap that was there from the start is one of data, not of memory."""
 _ERRORS = "train_prediction_error and val_prediction_error, or both prediction losses with settings in run.json"
-
-
-def plateau(record: Record, limits: Thresholds) -> Finding | Skipped | None:
-    """final / best - 1 >= plateau, at least three epochs after the best, of the validation total or the prediction;
-    and beyond their noise.
-
-    A note where early stopping ended the run: the best weights were kept.
-    """
-    for name in watched(record, "val"):
-        losses = record.series(name)
-        if len(losses) < FEWEST:
-            continue
-        best, last = lowest(losses), int(losses.index[-1])
-        if last - best < FEWEST or not _ends_above(losses, limits.plateau):
-            continue
-        worse = over(losses.iloc[-1], losses[best]) - 1
-        stopped = record.setting("stopping.enabled") is True and last - best >= (
-            record.number("stopping.patience") or float("inf")
-        )
-        return Finding(
-            "plateau",
-            "note" if stopped else "warning",
-            f"Validation is best in epoch {best} ({losses[best]:#.4g}) and ends {worse:.1%} worse "
-            f"({losses.iloc[-1]:#.4g}).",
-            {"best": losses[best], "best_epoch": best, "final": losses.iloc[-1], "final_over_best": 1 + worse,
-             "column": name},
-            "plateau",
-            limits.plateau,
-            "Training went on past its best epoch: what it still learned does not generalise, or another term took "
-            "over.",
-            f"Stop here: at epoch {best}, by early stopping, and keep its weights; any patience below {last - best} "
-            "epochs would have ended this run before its last epoch.",
-            "epoch",
-            best,
-            last,
-            record.tries({"stopping.enabled": True, "stopping.patience": _patience(losses, best)}),
-        )  # fmt: skip
-    enough = any(len(record.series(name)) >= FEWEST for name in watched(record, "val"))
-    return None if enough else Skipped(f"lacks {FEWEST} epochs of val_total")
-
-
-def _ends_above(losses: pd.Series, share: float) -> bool:
-    """Whether losses end above their best by more than a share of it, and by more than noise explains."""
-    if noise(losses) and is_even(losses):
-        level = smooth(losses)
-        return grew(level.min(), level.iloc[-1], 1 + share, losses)
-    level = running_median(losses) if len(losses) >= FEW else losses
-    until, since = losses.loc[: lowest(losses)], losses.loc[lowest(losses) :]
-    if len(losses) < FEW and losses.iloc[-1] < since.max():
-        return False
-    earlier = math.log(over((until / until.cummin()).max(), 1.0)) if len(losses) < FEW else 0.0
-    needed = max(math.log1p(UNKNOWN_NOISE * share), SCATTERS * scatter(losses), LAST_RISE * earlier)
-    return math.log(over(level.iloc[-1], level.min())) >= needed
-
-
-def _patience(losses: pd.Series, best: int) -> int:
-    """Epochs that outlast every wait for an improvement up to the best one, but not the time after it.
-
-    Half of that time where too few epochs are known to tell.
-    """
-    left = int(losses.index[-1]) - best
-    before = losses.loc[:best]
-    if 2 * len(before) < best:
-        return max(1, left // 2)
-    better = before.index[before < before.shift().cummin().fillna(math.inf)]
-    waits = [int(b - a) for a, b in itertools.pairwise(better)]
-    return max(1, min(left - 1, max(waits, default=1) + 1))
 
 
 def error_pairs(record: Record) -> dict[str, pd.DataFrame]:
@@ -123,6 +32,8 @@ def error_pairs(record: Record) -> dict[str, pd.DataFrame]:
     if record.objective == "lejepa":
         pairs["prediction"] = losses
     tables = {name: pd.DataFrame({"train": train, "val": val}).dropna() for name, (train, val) in pairs.items()}
+    # An error of exactly zero was not computed.
+    tables = {name: table[(table > 0).all(axis=1)] for name, table in tables.items()}
     return {name: table for name, table in tables.items() if len(table) >= FEWEST}
 
 
@@ -141,7 +52,7 @@ def memorisation(record: Record, limits: Thresholds) -> Finding | Skipped | None
         return Finding(
             "memorisation",
             "warning",
-            f"The validation error is {level.iloc[-1]:.1f} times the training error at the end, and was "
+            f"The validation error is {times(level.iloc[-1])} the training error at the end, and was "
             f"{level.min():.1f} times at least.",
             {"measure": measure, "final_training": end(pair["train"]), "final_validation": end(pair["val"]),
              "final_ratio": level.iloc[-1], "smallest_ratio": level.min(), "best_validation": pair["val"].min()},
@@ -183,6 +94,8 @@ def broken_relation(record: Record, limits: Thresholds) -> Finding | Skipped | N
     unpredicted = _unpredicted(pairs, record.objective, limits)
     if gaps[widest] < limits.view_gap and not unpredicted:
         return None
+    if record.young:
+        return Skipped(f"{record.young}, and predictions start at the mean")
     key, measure = ("unpredicted", "prediction_error") if unpredicted else ("view_gap", widest)
     pair = pairs[measure]
     train, val = end(pair["train"]), end(pair["val"])
@@ -220,7 +133,6 @@ def _unpredicted(pairs: dict[str, pd.DataFrame], objective: str, limits: Thresho
 
 
 RULES = (
-    Rule("plateau", plateau),
     Rule("memorisation", memorisation),
     Rule("broken relation", broken_relation),
 )

@@ -30,8 +30,12 @@ def overview(findings: list[Finding]) -> str:
     """The table of findings, or that there are none."""
     if not findings:
         return "**No findings.** Every rule that could judge this record found it healthy."
-    rows = [f"| {f.severity} | {f.name} | {f.where} | {_cell(f.summary)} |" for f in findings]
+    rows = [f"| {f.severity} | {f.name}{_after(f)} | {f.where} | {_cell(f.summary)} |" for f in findings]
     return "\n".join(["| severity | finding | where | what |", "|---|---|---|---|", *rows])
+
+
+def _after(finding: Finding) -> str:
+    return f" (after {finding.follows})" if finding.follows else ""
 
 
 def _recorded(index: Iterable[object], name: str) -> str:
@@ -48,6 +52,7 @@ def _section(place: int, finding: Finding) -> str:
         "\n".join(["| | |", "|---|---|", *(f"| {_words(n)} | {_shown(v)} |" for n, v in finding.numbers.items())]),
         f"Threshold: `diagnosis.{finding.threshold}` = {finding.limit:g}." if finding.threshold else "",
         f"**Likely cause.** {finding.cause}",
+        f"It may be a consequence of: {finding.follows}." if finding.follows else "",
         f"**Try.** {finding.advice}",
         "\n".join(["```", *finding.experiments, "```"]) if finding.experiments else "",
     ]

@@ -1,4 +1,4 @@
-"""Faults of the objective: a regulariser that is saturated, too weak or too strong, a contrast that tells nothing."""
+"""Faults of the objective: a contrast that tells nothing, views that are not learned, a temperature at its bound."""
 
 import math
 
@@ -8,135 +8,16 @@ import pandas as pd
 from arcjepa.diagnosis_settings import Thresholds
 from arcjepa.findings.finding import Finding, Rule, Skipped
 from arcjepa.findings.records import Record
-from arcjepa.findings.series import SMALLEST, end, last_stretch, over, smooth
-from arcjepa.settings import PRIMARY_SIGREG
+from arcjepa.findings.series import end, last_stretch, smooth
 
-GAUSSIAN, COLLAPSED = 1.05, 0.402
-"""Epps-Pulley of Gaussian data, and per sequence of embeddings that are all zero."""
-NORMALISED = (0.38, 0.42)
-"""Around [0.395, 0.409], within which SIGReg of unit-length embeddings stays without its factor N."""
-SMALLEST_EPPS_PULLEY = 3.0
-"""Below it a small batch tells nothing."""
-RANK_MOVED, AT_BOUND, FEWEST = 1.5, 0.01, 3
+UNRELATED = 2.0
+"""Squared distance of unit vectors at right angles."""
+AT_BOUND, FEWEST = 0.01, 3
 
 
 def contrastive_off(record: Record) -> str:
     """Why there is no contrastive loss."""
     return "the objective is not contrastive" if record.objective == "lejepa" else ""
-
-
-def lejepa_off(record: Record) -> str:
-    """Why there is no lambda_sigreg."""
-    return "the objective is not LeJEPA" if record.objective == "infonce" else ""
-
-
-def sigreg_off(record: Record) -> str:
-    """Why there is no SIGReg."""
-    off = record.setting("loss.sigreg.enabled") is False and record.objective != "lejepa"
-    return "SIGReg is off" if off else ""
-
-
-def saturated_sigreg(record: Record, limits: Thresholds) -> Finding | Skipped | None:
-    """(max - min) / median of SIGReg over all epochs < sigreg_motion, where it should have moved.
-
-    It should have where it lies in the band that the normalised form cannot leave, or where ranks changed by half.
-    """
-    raw, weighted = record.series("train_sigreg"), record.series("train_sigreg_weighted")
-    weight = record.number("loss.sigreg.weight") if record.objective == "infonce" else None
-    if not len(raw) and weight:
-        raw = weighted / weight
-    shown = raw if len(raw) else weighted
-    if len(shown) < FEWEST + 1:
-        return Skipped(f"has {len(shown)} epochs of SIGReg, needs {FEWEST + 1}")
-    motion = over(shown.max() - shown.min(), shown.median())
-    ranks = [r for side in ("context", "target") if len(r := record.series(f"effective_rank_{side}")) > 1]
-    moved = max((over(rank.max(), rank.min()) for rank in ranks), default=float("nan"))
-    banded = len(raw) > 0 and NORMALISED[0] <= raw.min() and raw.max() <= NORMALISED[1]
-    if motion >= limits.sigreg_motion or not (banded or moved >= RANK_MOVED):
-        return None
-    numbers = {"motion": motion, "smallest": shown.min(), "largest": shown.max()}
-    numbers |= {"weighted": weighted.median()} if len(weighted) else {}
-    numbers |= {"rank_change": moved} if math.isfinite(moved) else {}
-    first, last = int(shown.index[0]), int(shown.index[-1])
-    return Finding(
-        "saturated SIGReg",
-        "warning",
-        f"SIGReg stays within [{shown.min():.3f}, {shown.max():.3f}] from epoch {first} to {last}"
-        + (f" while effective ranks change {moved:.1f}-fold: it regularises nothing." if moved >= RANK_MOVED else "."),
-        numbers,
-        "sigreg_motion",
-        limits.sigreg_motion,
-        "Tested on unit-length embeddings and without the factor N, the statistic lies in [0.395, 0.409] whatever they "
-        "do, and its gradient is nearly zero: a stable value is no sign of health."
-        if banded
-        else "The term does not respond to the embeddings that it should shape.",
-        "Use the published form, on embeddings that are not normalised; or drop the term, which changes nothing.",
-        "epoch",
-        first,
-        last,
-        record.tries({"loss.sigreg.form": "published"}, {"loss.sigreg.weight": 0.0}),
-    )
-
-
-def lambda_range(record: Record, limits: Thresholds) -> Finding | Skipped | None:
-    """lambda_sigreg outside [lambda_min, lambda_max]: as set, else weighted over raw SIGReg times N / 12.8."""
-    strength = record.number("loss.lambda_sigreg")
-    if strength is None:
-        strength = record.number("lambda_sigreg")
-    if strength is None:
-        raw, weighted = record.series("train_sigreg"), record.series("train_sigreg_weighted")
-        if record.objective != "lejepa" or record.batch is None or not len(raw) or not len(weighted):
-            return Skipped("lacks settings.loss.lambda_sigreg in run.json")
-        strength = float((weighted / raw.clip(lower=SMALLEST)).median()) * record.batch / PRIMARY_SIGREG
-    if limits.lambda_min <= strength <= limits.lambda_max:
-        return None
-    low = strength < limits.lambda_min
-    product, batch = PRIMARY_SIGREG * strength, record.batch
-    # The same trade-off in the form (1 - lambda) * prediction + lambda * SIGReg.
-    published = {"published_lambda": over(product, batch + product)} if batch else {}
-    return Finding(
-        "lambda out of range",
-        "warning",
-        f"lambda_sigreg = {strength:g} is {'below' if low else 'above'} what works: lambda * N is "
-        f"{product:.3g}, and published recipes have 5 to 26.",
-        {"lambda_sigreg": strength, "lambda_times_n": product, **published},
-        "lambda_min" if low else "lambda_max",
-        limits.lambda_min if low else limits.lambda_max,
-        "Too weak a SIGReg lets embeddings collapse." if low else "Too strong a SIGReg drowns the prediction.",
-        "Go back into the range; 1.0 is its middle.",
-        experiments=record.tries({"lambda_sigreg": 1.0}),
-    )
-
-
-def epps_pulley(record: Record, limits: Thresholds) -> Finding | Skipped | None:
-    """Epps-Pulley at the end > 1.05 + epps_pulley_excess * N, and at least 3, on either side; LeJEPA only."""
-    batch = record.batch
-    if batch is None:
-        return Skipped("lacks settings.training.batch_size in run.json: the statistic grows with it")
-    limit = max(SMALLEST_EPPS_PULLEY, GAUSSIAN + limits.epps_pulley_excess * batch)
-    sides = {side: record.series(f"epps_pulley_{side}") for side in ("context", "target")}
-    worst = max((side for side in sides if len(sides[side])), key=lambda side: end(sides[side]))
-    statistic = sides[worst]
-    if end(statistic) <= limit:
-        return None
-    return Finding(
-        "embeddings far from Gaussian",
-        "warning",
-        f"The Epps-Pulley statistic of {worst} embeddings ends at {end(statistic):.1f}; Gaussian data have {GAUSSIAN}.",
-        {"side": worst, "final": end(statistic), "smallest": statistic.min(), "limit": limit,
-         "share_of_collapse": over(end(statistic), COLLAPSED * batch)},
-        "epps_pulley_excess",
-        limits.epps_pulley_excess,
-        "SIGReg is too weak, its gradient vanished near zero variance, or training ended before it worked.",
-        "Raise lambda_sigreg, or the learning rate, so that embeddings leave the collapse they start in.",
-        "step",
-        last_stretch(smooth(statistic) > limit),
-        int(statistic.index[-1]),
-        record.tries(
-            {"lambda_sigreg": record.scaled("lambda_sigreg", 2, 1.0)},
-            {"optimizer.lr": record.scaled("optimizer.lr", 2, 5e-4)},
-        ),
-    )  # fmt: skip
 
 
 def prediction(record: Record, split: str) -> pd.Series:
@@ -146,7 +27,7 @@ def prediction(record: Record, split: str) -> pd.Series:
 
 def chance_levels(record: Record, split: str) -> pd.Series:
     """ln(candidates) by epoch: the batch's and, in training, those in the queue by then. Empty if unknown."""
-    losses, batch = prediction(record, split), record.batch
+    losses, batch = prediction(record, split), record.batch if split == "train" else record.validation_batch
     queue = record.number("loss.infonce.queue") if split == "train" else 0.0
     if batch is None or queue is None:
         return pd.Series(dtype=float)
@@ -163,6 +44,8 @@ def chance(record: Record, limits: Thresholds) -> Finding | Skipped | None:
     share = losses / levels
     if len(share) < FEWEST or end(share) < limits.chance:
         return None
+    if record.young:
+        return Skipped(f"{record.young}, and the loss starts at chance")
     first, best = last_stretch(smooth(share) >= limits.chance), share.min()
     learned = best < limits.chance - 0.1
     return Finding(
@@ -186,6 +69,42 @@ def chance(record: Record, limits: Thresholds) -> Finding | Skipped | None:
             {"optimizer.lr": record.scaled("optimizer.lr", 0.5 if learned else 2, 5e-4)},
             {"quantizer.kind": "none"},
         ),
+    )
+
+
+def invariance_off(record: Record) -> str:
+    """Why there is no invariance loss."""
+    return "the invariance loss is off" if record.setting("loss.invariance.enabled") is False else ""
+
+
+def invariance(record: Record, limits: Thresholds) -> Finding | Skipped | None:
+    """Invariance loss at the end >= invariance times what embeddings have that share no direction with their views.
+
+    Their squared distance is 2, and each view's weight multiplies it.
+    """
+    weights = [record.number(f"loss.invariance.{view}") for view in ("colour", "translation", "symmetry")]
+    known = [weight for weight in weights if weight is not None]
+    losses = record.series("train_invariance", "train_invariance_weighted")
+    if len(known) < len(weights):
+        return Skipped("lacks settings.loss.invariance in run.json")
+    unrelated = UNRELATED * sum(known)
+    if unrelated == 0 or len(losses) < FEWEST + 1 or end(losses) < limits.invariance * unrelated:
+        return None
+    return Finding(
+        "invariance not learned",
+        "warning",
+        f"The invariance loss ends at {end(losses):.3g}, and views that have nothing to do with their frames have "
+        f"{unrelated:.3g}.",
+        {"final": end(losses), "unrelated": unrelated, "smallest": losses.min()},
+        "invariance",
+        limits.invariance,
+        "Frames and their views get embeddings without a common direction: the views change what the other terms need, "
+        "or the weight is too small to matter.",
+        "Leave out the view that the tasks are not invariant to, or the whole term.",
+        "epoch",
+        last_stretch(smooth(losses) >= limits.invariance * unrelated),
+        int(losses.index[-1]),
+        record.tries({"loss.invariance.enabled": False}, {"loss.invariance.symmetry": 0.0}),
     )
 
 
@@ -221,17 +140,13 @@ def temperature_bound(record: Record, limits: Thresholds) -> Finding | Skipped |
     return None
 
 
-SIGREG = ("train_sigreg|train_sigreg_weighted",)
-EPPS_PULLEY = ("epps_pulley_context|epps_pulley_target",)
 RULES = (
-    Rule("saturated SIGReg", saturated_sigreg, SIGREG, sigreg_off),
-    Rule("lambda out of range", lambda_range, off=lejepa_off),
-    Rule("embeddings far from Gaussian", epps_pulley, EPPS_PULLEY, lejepa_off),
     Rule(
         "contrastive loss at chance",
         chance,
         ("|".join(f"{split}_prediction{form}" for split in ("train", "val") for form in ("", "_weighted")),),
         contrastive_off,
     ),
+    Rule("invariance not learned", invariance, ("train_invariance|train_invariance_weighted",), invariance_off),
     Rule("temperature at a bound", temperature_bound, ("temperature",), contrastive_off),
 )

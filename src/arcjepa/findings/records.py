@@ -13,15 +13,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from arcjepa.config import from_mapping, resolved
+from arcjepa.config import resolved
 from arcjepa.errors import UserError
 from arcjepa.findings.experiments import Experiments
-from arcjepa.params import leaf, leaves
-from arcjepa.settings import Phase
+from arcjepa.findings.plans import plan_for
+from arcjepa.params import leaf
+from arcjepa.settings import PRIMARY_SIGREG
 
 TERMS = ("prediction", "sigreg", "invariance", "relational", "commitment")
 EPOCH_COLUMNS = (
-    *("step", "seconds", "sequences_per_second", "temperature", "queue_fill", "admitted_share"),
+    *("step", "seconds", "sequences_per_second", "lr", "temperature", "queue_fill", "admitted_share"),
     *("grad_norm_mean", "grad_norm_max", "clipped_share", "clip_factor_median"),
     *(f"{split}_{term}{form}" for split in ("train", "val") for term in TERMS for form in ("", "_weighted")),
     *(f"{split}_{name}" for split in ("train", "val") for name in ("total", "prediction_error")),
@@ -36,6 +37,13 @@ STEP_COLUMNS = (
 )
 LARGEST = 3.4e38
 """The largest number that training can hold, in float32."""
+YOUNG, FEWEST_ROWS = 0.2, 4
+"""Share of the planned epochs, and number of rows, from which on a level counts as one that a run ends at."""
+_WEIGHTS = {
+    "sigreg": "loss.sigreg.weight",
+    "relational": "loss.relational.weight",
+    "commitment": "quantizer.commitment.weight",
+}
 _CONTRASTIVE = ("temperature", "queue_fill", "train_relational_weighted", "train_invariance_weighted")
 
 
@@ -67,6 +75,8 @@ class Record:
     summary: Mapping[str, Any] = field(default_factory=dict)
     """run.json."""
     broken: tuple[Broken, ...] = ()
+    damaged: tuple[str, ...] = ()
+    """What could not be read, in words: "epochs.csv: line 81: ..."."""
     experiments: Experiments = field(default_factory=Experiments)
 
     def series(self, *names: str) -> pd.Series:
@@ -109,15 +119,68 @@ class Record:
         sizes = (sequences / self.epochs["step"].diff()).replace([np.inf, -np.inf], np.nan).dropna()
         return float(round(sizes.median())) if len(sizes) else size
 
+    @property
+    def validation_batch(self) -> float | None:
+        """Sequences that validation contrasts with each other, which has no queue."""
+        told = self.summary.get("validation_batch")
+        return float(told) if isinstance(told, int) and told > 0 else self.batch
+
+    @property
+    def progress(self) -> float:
+        """Share of the planned epochs that are recorded; 1 where the run ended, or nothing tells."""
+        planned, last = self.number("training.epochs"), self.epochs.index.max() if len(self.epochs) else 0
+        return 1.0 if not planned or self.summary.get("epochs") == last else float(last) / planned
+
+    @property
+    def young(self) -> str:
+        """Why nothing can be said yet of what takes a while, "" where it can."""
+        few = len(self.epochs) + len(self.steps) and max(len(self.epochs), len(self.steps)) < FEWEST_ROWS
+        if not few and self.progress >= YOUNG:
+            return ""
+        return f"is young: {len(self.epochs)} epochs of {self.number('training.epochs') or 0:.0f} are recorded"
+
+    def weight(self, term: str) -> float | None:
+        """What a term was multiplied by, from the settings; None where they do not tell."""
+        if term in ("prediction", "sigreg") and self.setting("loss.gradnorm.enabled"):
+            return None
+        weight = self.number(_WEIGHTS.get(term, ""))
+        if term != "sigreg" or self.objective != "lejepa":
+            published = term == "sigreg" and self.setting("loss.sigreg.form") == "published"
+            weight = 1.0 if term in ("prediction", "invariance") else weight
+        else:
+            weight, published = self.number("loss.lambda_sigreg"), True
+        if not published or weight is None:
+            return weight
+        return weight * PRIMARY_SIGREG / self.batch if self.batch else None
+
+    def weighted(self, split: str, term: str) -> pd.Series:
+        """A weighted term by epoch: as recorded, else the raw one times its weight; empty if unknown."""
+        recorded, weight = self.series(f"{split}_{term}_weighted"), self.weight(term)
+        return recorded if len(recorded) or weight is None else weight * self.series(f"{split}_{term}")
+
+    def total(self, split: str) -> pd.Series:
+        """The total by epoch: as recorded, else the sum of all weighted terms that the settings name."""
+        recorded = self.series(f"{split}_total")
+        if len(recorded) or not self.setting("loss.prediction"):
+            return recorded
+        terms = [self.weighted(split, term) for term in TERMS if self._in_use(term)]
+        return pd.concat(terms, axis=1).sum(axis=1, skipna=False).dropna()
+
+    def _in_use(self, term: str) -> bool:
+        if term == "prediction" or (term == "sigreg" and self.objective == "lejepa"):
+            return True
+        section = "quantizer.commitment" if term == "commitment" else f"loss.{term}"
+        return self.setting(f"{section}.enabled") is True
+
     def tries(self, *changes: Mapping[str, Any]) -> tuple[str, ...]:
-        """One `dvc exp run` line per change, less those that would change nothing or are not allowed."""
+        """One line per change, less those that would change nothing or are not allowed."""
         plan = self.experiments
         new = [{leaf: value for leaf, value in change.items() if plan.now.get(leaf) != value} for change in changes]
         return tuple(plan.line(change) for change in new if change and (not plan.tree or plan.accepted(change)))
 
     def scaled(self, leaf: str, factor: float, otherwise: float) -> float:
-        """`factor` times what the leaf is before the experiment; `otherwise` stands for zero or unknown."""
-        value = self.experiments.now.get(leaf) or self.number(leaf) or otherwise
+        """`factor` times what the leaf was for the run; `otherwise` stands for zero or unknown."""
+        value = self.number(leaf) or self.experiments.now.get(leaf) or otherwise
         return factor * float(value)
 
 
@@ -152,37 +215,13 @@ def make_record(
     objective = Record(name, epochs, steps, settings).objective
     if not tree:
         plain = Experiments("phase2" if objective == "lejepa" else "baseline")
-        return Record(name, epochs, steps, settings, "", summary, tuple(broken), plain)
-    experiments, present = _experiments(name, objective, settings, tree)
+        return Record(name, epochs, steps, settings, "", summary, tuple(broken), (), plain)
+    experiments, present = plan_for(name, objective, settings, tree)
     assumed = ""
     if not settings and objective:
         settings = resolved(present)
         assumed = f"phase {experiments.phase} of params.yaml at scale {experiments.scale}"
-    return Record(name, epochs, steps, settings, assumed, summary, tuple(broken), experiments)
-
-
-def _experiments(
-    name: str, objective: str, settings: Mapping[str, Any], tree: Mapping[str, Any]
-) -> tuple[Experiments, Phase]:
-    """For the phase or scenario and the scale in the name, else for the first phase with the run's objective; and what
-    params.yaml has for it."""
-    *_, scale, phase, seed = ("", "", "", *name.split("/"))
-    ours = seed.startswith("seed") and (phase in tree["phases"] or phase in tree.get("scenarios", {}))
-    at_scale = dict(tree) | ({"scale": scale} if ours and scale in tree["scales"] else {})
-    params = from_mapping(at_scale)
-    if not ours:
-        alike = [p for p in params.names if params.phase_settings(p).loss.prediction == objective]
-        phase = (alike or params.names)[0]
-    present = params.phase_settings(phase)
-    now = {".".join(path): value for path, value in leaves(present.model_dump())}
-    strength = now["loss.lambda_sigreg"]
-    now |= {"lambda_sigreg": params.lambda_sigreg if strength is None else strength}
-    now |= {"data.synthetic.tasks": params.data.synthetic.tasks}
-    if ours:
-        # What the run had, where params.yaml changed since: that is what is to be changed.
-        own = {".".join(path): value for path, value in leaves(settings)}
-        now |= own | {"lambda_sigreg": own.get("loss.lambda_sigreg", now["lambda_sigreg"])}
-    return Experiments(phase, params.scale, tree, now), present
+    return Record(name, epochs, steps, settings, assumed, summary, tuple(broken), (), experiments)
 
 
 def _indexed(table: pd.DataFrame, file: str, key: str, columns: tuple[str, ...], broken: list[Broken]) -> pd.DataFrame:

@@ -14,6 +14,7 @@ import pandas as pd
 SMALLEST = 1e-12
 NOISE_LIMITS = 4.0
 """A change counts from so many standard deviations of the noise on."""
+MANY, TENFOLD = 1000, 10
 _MIN_CHANGES = 6
 _MIN_SCATTER = 4
 
@@ -38,6 +39,12 @@ def noise(series: pd.Series) -> float:
     if len(changes) < _MIN_CHANGES:
         return 0.0
     return float(1.4826 * np.median(np.abs(changes - np.median(changes))) / math.sqrt(2))
+
+
+def absolute_noise(series: pd.Series) -> float:
+    """As `noise`, of the value itself, which may be zero or negative."""
+    changes = np.diff(series.to_numpy(float))
+    return float(1.4826 * np.median(np.abs(changes - np.median(changes))) / math.sqrt(2)) if len(changes) else 0.0
 
 
 def scatter(series: pd.Series) -> float:
@@ -70,6 +77,16 @@ def over(high: float, low: float) -> float:
     return float(high) / max(float(low), SMALLEST)
 
 
+def times(ratio: float) -> str:
+    """A ratio in words: "2.5 times". Beyond a thousand its digits say nothing."""
+    return f"{ratio:.1f} times" if ratio < MANY else f"over {MANY} times"
+
+
+def risen(ratio: float) -> str:
+    """How far a ratio is above 1: "25.0%", or "over 1000 times" where per cent would be many."""
+    return f"{ratio - 1:.1%}" if ratio < TENFOLD else times(ratio)
+
+
 def lowest(series: pd.Series) -> int:
     """The epoch or step of the smallest value."""
     return int(series.index[int(series.to_numpy().argmin())])
@@ -86,6 +103,17 @@ def last_stretch(holds: pd.Series) -> int | None:
         return None
     false = holds.index[~holds]
     return int(holds.index[0] if not len(false) else holds.index[holds.index > false[-1]][0])
+
+
+def longest_stretch(holds: pd.Series) -> list[int]:
+    """The longest row of neighbouring indices at which `holds` is true."""
+    stretches: list[list[int]] = [[]]
+    for at, true in zip(holds.index.tolist(), holds.tolist(), strict=True):
+        if true:
+            stretches[-1].append(at)
+        else:
+            stretches.append([])
+    return max(stretches, key=len)
 
 
 def is_even(series: pd.Series) -> bool:
