@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from planted_faults import planted
 from record_cases import PARAMS, Healthy
 
+from arcjepa.analysed_run import ANALYSIS
 from arcjepa.cli import main
 
 
@@ -39,6 +41,22 @@ def test_findings_are_printed_and_written(tmp_path: Path, capsys: pytest.Capture
 def test_no_findings_are_said_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert diagnose(write(Healthy(0), tmp_path / "run")) == 0
     assert "No findings" in capsys.readouterr().out
+
+
+def test_the_tables_of_the_analysis_are_diagnosed_and_left_as_they_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "analysis"
+    shutil.copytree(PARAMS.parent / ANALYSIS, folder)
+    before = sorted(path.name for path in folder.iterdir())
+    assert diagnose(folder) == 0
+    shown = capsys.readouterr().out
+    for finding in ("relational explosion | epochs 30-71", "codebook discontinuity | step 3000", "saturated SIGReg"):
+        assert finding in shown
+    assert "Nothing was written" in shown
+    assert sorted(path.name for path in folder.iterdir()) == before
+    assert diagnose(folder, "--output", tmp_path / "kept") == 0
+    assert (tmp_path / "kept/diagnosis.md").read_text().startswith("# Diagnosis of analysed run\n")
 
 
 def test_output_goes_where_it_is_wanted(tmp_path: Path) -> None:
@@ -90,7 +108,8 @@ def test_the_command_runs_as_a_process_without_torch(tmp_path: Path) -> None:
     """In seconds: a diagnosis reads tables."""
     folder = write(Healthy(0), tmp_path / "run")
     code = (
-        "import sys; from arcjepa.cli import main; status = main(); assert 'torch' not in sys.modules; sys.exit(status)"
+        "import sys; from arcjepa.analysed_run import ANALYSIS
+from arcjepa.cli import main; status = main(); assert 'torch' not in sys.modules; sys.exit(status)"
     )
     command = [sys.executable, "-c", code, "diagnose", str(folder), "--params", str(PARAMS)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ})

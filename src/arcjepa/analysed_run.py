@@ -240,6 +240,11 @@ def summary(folder: Path = ANALYSIS) -> dict[str, Any]:
     }
 
 
+def is_analysis(folder: Path) -> bool:
+    """Whether a folder holds the tables of an analysis."""
+    return all((folder / f"{name}.csv").is_file() for name in _OWN)
+
+
 def write_record(folder: Path, source: Path = ANALYSIS) -> None:
     """epochs.csv, steps.csv and run.json of the analysed run into `folder`, to be read like those of any run."""
     for name, table in (("epochs.csv", epochs(source)), ("steps.csv", steps(source))):

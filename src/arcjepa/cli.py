@@ -7,13 +7,16 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from tempfile import TemporaryDirectory
+from typing import Any, NoReturn
 
+from arcjepa.analysed_run import ANALYSIS, is_analysis, write_record
 from arcjepa.config import from_mapping
 from arcjepa.diagnosis import FILES, examine, write_report
 from arcjepa.errors import UserError
 from arcjepa.findings.markdown import overview
 from arcjepa.findings.record_files import read_record
+from arcjepa.findings.records import Record
 from arcjepa.params import read_params
 
 
@@ -44,7 +47,12 @@ def _parser() -> argparse.ArgumentParser:
         description=f"Read a run's record, sparse ones too, print what is wrong with it, and write {FILES[0]} and "
         f"{FILES[1]}.",
     )
-    diagnose.add_argument("folder", metavar="RUN", type=Path, help="folder with any of epochs.csv, steps.csv, run.json")
+    diagnose.add_argument(
+        "folder",
+        metavar="RUN",
+        type=Path,
+        help=f"folder with any of epochs.csv, steps.csv, run.json; or {ANALYSIS}, for the run that its tables describe",
+    )
     diagnose.add_argument(
         "--params", type=Path, default=Path("params.yaml"), help="thresholds, and settings if run.json has none"
     )
@@ -55,13 +63,26 @@ def _parser() -> argparse.ArgumentParser:
 
 def _diagnose(options: argparse.Namespace) -> None:
     tree = read_params(options.params)
-    report = examine(read_record(options.folder, tree, lenient=True), from_mapping(tree).diagnosis)
-    folder = options.output or options.folder
-    write_report(report, folder)
+    report = examine(_record(options.folder, tree), from_mapping(tree).diagnosis)
+    # The tables of the analysis are an input of the workflow: nothing is written beside them.
+    folder = options.output or (None if is_analysis(options.folder) else options.folder)
     print(overview(report.findings))
     if report.not_judged:
         print(f"\nNot judged, as the record lacks what they read: {', '.join(report.not_judged)}.")
+    if folder is None:
+        print("\nNothing was written; --output FOLDER keeps the numbers, the causes and what to try.")
+        return
+    write_report(report, folder)
     print(f"\n{folder / FILES[1]} has the numbers, the causes and what to try.")
+
+
+def _record(folder: Path, tree: dict[str, Any]) -> Record:
+    """The record in a folder, or the one that the tables of the analysis there amount to."""
+    if not is_analysis(folder):
+        return read_record(folder, tree, lenient=True)
+    with TemporaryDirectory() as made:
+        write_record(Path(made), folder)
+        return read_record(Path(made), tree)
 
 
 if __name__ == "__main__":
