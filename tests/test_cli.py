@@ -108,8 +108,7 @@ def test_the_command_runs_as_a_process_without_torch(tmp_path: Path) -> None:
     """In seconds: a diagnosis reads tables."""
     folder = write(Healthy(0), tmp_path / "run")
     code = (
-        "import sys; from arcjepa.analysed_run import ANALYSIS
-from arcjepa.cli import main; status = main(); assert 'torch' not in sys.modules; sys.exit(status)"
+        "import sys; from arcjepa.cli import main; status = main(); assert 'torch' not in sys.modules; sys.exit(status)"
     )
     command = [sys.executable, "-c", code, "diagnose", str(folder), "--params", str(PARAMS)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ})
