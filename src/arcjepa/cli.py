@@ -66,14 +66,15 @@ def _diagnose(options: argparse.Namespace) -> None:
     report = examine(_record(options.folder, tree), from_mapping(tree).diagnosis)
     # The tables of the analysis are an input of the workflow: nothing is written beside them.
     folder = options.output or (None if is_analysis(options.folder) else options.folder)
+    if folder is not None:
+        write_report(report, folder)
     print(overview(report.findings))
     if report.not_judged:
         print(f"\nNot judged, as the record lacks what they read: {', '.join(report.not_judged)}.")
     if folder is None:
         print("\nNothing was written; --output FOLDER keeps the numbers, the causes and what to try.")
-        return
-    write_report(report, folder)
-    print(f"\n{folder / FILES[1]} has the numbers, the causes and what to try.")
+    else:
+        print(f"\n{folder / FILES[1]} has the numbers, the causes and what to try.")
 
 
 def _record(folder: Path, tree: dict[str, Any]) -> Record:
