@@ -25,6 +25,14 @@ def test_every_measure_has_its_interval_and_phases_are_told_from_no_training() -
     assert lines[2].startswith("phase1")
     assert lines[2].endswith("yes")
     assert lines[3].endswith("-")
+    assert lines[4].startswith("chance")
+
+
+def test_chance_is_the_last_row_where_it_is_known() -> None:
+    chance = {"nce_chance": [9.011, 9.011], "ranking_b_chance": [0.193, None]}
+    nats, shares = SCRIPT["summary"](metrics(**chance)).split("\n\n")
+    assert nats.splitlines()[-1].split() == ["chance", "9.01", "9.01", "9.01", "9.01", "-"]
+    assert shares.splitlines()[-1].split() == ["chance", "-", "0.19", "-", "-", "-"]
 
 
 def test_a_table_without_a_column_shows_a_dash() -> None:

@@ -9,10 +9,10 @@ from arcjepa.config import load
 
 NATS = {
     "val_nce": "own predictor",
-    "val_nce_validation": "of it real tasks",
+    "val_nce_validation": "on real tasks alone",
     "readout_nce": "read-out",
     "query_only_nce": "query alone",
-    "selection_nce": "to choose by",
+    "selection_nce": "selection (choose by it)",
 }
 SHARES = {
     "ranking_a": "ranking A",
@@ -31,15 +31,27 @@ def cell(row: pd.Series, measure: str) -> str:
     return f"{row[measure]:.2f} [{row[measure + '_low']:.2f}, {row[measure + '_high']:.2f}]"
 
 
+def chance(metrics: pd.DataFrame, measure: str) -> str:
+    """What guessing gets; a dash where that is not known."""
+    column = "nce_chance" if measure in NATS and measure != "selection_nce" else f"{measure}_chance"
+    known = metrics[column].dropna() if column in metrics else []
+    return f"{known.iloc[0]:.2f}" if len(known) else "-"
+
+
 def summary(metrics: pd.DataFrame) -> str:
     """Nats, where less is better, then what counts as good where it is high. `metrics`: metrics.csv by name."""
     tables = [
-        pd.DataFrame({heading: [cell(row, m) for _, row in metrics.iterrows()] for m, heading in columns.items()})
+        pd.DataFrame(
+            {
+                heading: [*(cell(row, m) for _, row in metrics.iterrows()), chance(metrics, m)]
+                for m, heading in columns.items()
+            }
+        )
         for columns in (NATS, SHARES)
     ]
     if APART in metrics:
-        tables[0]["apart from untrained"] = metrics[APART].fillna("-").to_numpy()
-    texts = [table.set_axis(metrics.index.rename(None)).to_string() for table in tables]
+        tables[0]["apart from untrained"] = [*metrics[APART].fillna("-"), "-"]
+    texts = [table.set_axis([*metrics.index, "chance"]).to_string() for table in tables]
     return f"Nats, less is better:\n{texts[0]}\n\nShares that are right, and dimensions:\n{texts[1]}"
 
 
@@ -47,3 +59,4 @@ if __name__ == "__main__":
     metrics = pd.read_csv(Path("results/comparison") / load().scale / "metrics.csv").set_index("name")
     print(summary(metrics))
     print(f"\nReport: {Path(sys.argv[1]).resolve()}")
+    print("For snakemake, dvc and arcjepa by name: source .venv/bin/activate")
