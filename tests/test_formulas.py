@@ -9,6 +9,7 @@ from evidence_cases import ANALYSIS, params, trained
 
 from arcjepa import analysed_run, formulas
 from arcjepa.config import resolved
+from arcjepa.figures import losses
 from arcjepa.record import TERMS
 
 SUCCESS = params().success
@@ -127,3 +128,11 @@ def test_codes_that_are_taken_up_are_stable_and_codes_that_are_left_are_not():
     none = record(code_usage=[np.nan])
     assert all(map(math.isnan, (*formulas.usage_range(none, SUCCESS), formulas.settled_usage(none, SUCCESS))))
     assert math.isnan(formulas.usage_fall(none, SUCCESS))
+
+
+def test_every_term_of_the_record_is_known_to_verdicts_and_figures() -> None:
+    """Else a new term would be in the total, and in no verdict and no figure."""
+    weighed = formulas.loss_terms(resolved(params().phase_settings("baseline")))
+    assert {name.lower() for name in weighed} == set(TERMS)
+    assert ("prediction", *formulas.BALANCED) == TERMS
+    assert set(losses.TERMS) - {"total"} == set(TERMS)

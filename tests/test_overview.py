@@ -10,7 +10,7 @@ import pytest
 from arcjepa.comparison import load_runs
 from arcjepa.config import Params, load
 from arcjepa.errors import UserError
-from arcjepa.overview import load_accounts, page
+from arcjepa.overview import CONTROLS, load_accounts, page
 from arcjepa.scores import Scores, save_scores
 
 RUN = {
@@ -22,15 +22,15 @@ RUN = {
     "hyperparameters": ["loss.lambda_sigreg"],
     "encoder_parameters": 123456,
 }
-LEVELS = {"untrained": 5.0, "baseline": 3.0, "phase1": 3.0, "phase2": 4.0, "phase3": 2.0}
+LEVELS = {"untrained": 5.0, "tokens": 3.5, "copy": 4.5, "baseline": 3.0, "phase1": 3.0, "phase2": 4.0, "phase3": 2.0}
 TARGETS = pd.DataFrame(
     [
-        ("phase2", "hyperparameters", "8", "< 10", "met"),
-        ("phase2", "codebook", "1 %", "> 25 %", "missed"),
-        ("phase2", "stable", "yes", "", "met"),
-        ("phase2", "loss", "", "< 8.0", "not comparable"),
+        ("phase2", "hyperparameters", "8", "< 10", "met", ""),
+        ("phase2", "codebook", "1 %", "> 25 %", "missed", "one code <takes> all"),
+        ("phase2", "stable", "yes", "", "met", ""),
+        ("phase2", "loss", "", "< 8.0", "not comparable", "another objective"),
     ],
-    columns=["phase", "target", "reached", "wanted", "verdict"],
+    columns=["phase", "target", "reached", "wanted", "verdict", "why"],
 )
 
 
@@ -49,6 +49,8 @@ def write_runs(root: Path, findings: dict[str, list[dict[str, str]]], seeds: int
                 noise = rng.normal(0, 1, 40)
                 values = level + noise - noise.mean()
                 scores.add_means(measure, "heldout", [f"t{i}" for i in range(40)], np.arange(40), [values])
+            scores.add_means("ranking_b", "arc1", ["t"], np.zeros(4, int), [np.ones(4)])
+            scores.add_means("ranking_b_chance", "arc1", ["t"], np.zeros(4, int), [np.full(4, 0.19)])
             save_scores(folder, scores)
             (folder / "run.json").write_text(json.dumps(RUN))
             (folder / "diagnosis.json").write_text(json.dumps({"findings": findings.get(name, [])}))
@@ -68,7 +70,7 @@ def params() -> Params:
 
 def text_of(params: Params, folders: dict[str, list[Path]]) -> str:
     runs = {name: load_runs(name, seeds) for name, seeds in folders.items()}
-    return page(params, load_accounts(params, runs, folders), TARGETS, runs["untrained"])
+    return page(params, load_accounts(params, runs, folders), TARGETS, {name: runs[name] for name in CONTROLS})
 
 
 def test_every_phase_says_what_it_changed_and_bought(params: Params, tmp_path: Path) -> None:
@@ -77,6 +79,9 @@ def test_every_phase_says_what_it_changed_and_bought(params: Params, tmp_path: P
     assert row(text, "baseline").count(", better") == 2
     assert "val_nce 5.00" in row(text, "untrained encoder")
     assert "better" not in row(text, "untrained encoder")
+    assert "val_nce 3.50" in row(text, "hand-made tokens")
+    assert "val_nce 4.50" in row(text, "copy of the query")
+    assert "ranking_b 0.19" in text.split("<table")[0]
     assert f"chance is {np.log(128):.2f}" in text
     assert "over baseline" in row(text, "phase1")
     assert "loss.relational.enabled on → off" in row(text, "phase1")

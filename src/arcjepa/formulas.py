@@ -19,6 +19,10 @@ QUEUED = "val_prediction_queue"
 """Column of epochs.csv that records lack which are older than it."""
 
 
+BALANCED = ("sigreg", "invariance", "relational", "commitment")
+"""Terms of the record beside the prediction."""
+
+
 def commitment_weight(settings: Resolved) -> float:
     """Weight of the commitment loss, 0 where there is none."""
     return float(leaf(settings, "quantizer.commitment.weight", 0.0))
@@ -120,7 +124,7 @@ def term_growths(epochs: pd.DataFrame, success: Success) -> pd.DataFrame:
     """
     late = after_warm_up(epochs, "epoch", success)
     found = {}
-    for term in ("sigreg", "invariance", "relational", "commitment"):
+    for term in BALANCED:
         column = f"train_{term}_weighted"
         if column in late and late[column].notna().any():
             share = late[column] / late["train_total"]

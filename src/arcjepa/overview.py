@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from arcjepa.comparison import HEADLINE, Runs, difference, interval
+from arcjepa.comparison import HEADLINE, UNTRAINED, Runs, chance, difference, interval
 from arcjepa.config import Params
 from arcjepa.intervals import Interval
 from arcjepa.pages import document
@@ -20,8 +20,13 @@ from arcjepa.scenarios import changes, told
 MEASURES = {"val_nce": -1, "readout_nce": -1, "ranking_a": 1, "ranking_b": 1, "ranking_c": 1, "retrieval_rearc": 1}
 """What a phase may buy, and whether more of it is better."""
 COLUMNS = ("phase", "what was run", "what it changed", "what that bought", "what is wrong", "targets of the analysis")
-ROOT = "the root of all phases, here over the untrained encoder"
-CONTROL = "the control: the architecture of the first phase, not trained"
+ROOT = "the root of all phases, compared with the untrained encoder"
+CONTROLS = {
+    "untrained": ("untrained encoder", "the architecture of the first phase, not trained"),
+    "tokens": ("hand-made tokens", "features of the tokens by hand; predicts f(x) + mean(f(y) - f(x))"),
+    "copy": ("copy of the query", "the same features; predicts f(x)"),
+}
+"""Name: heading, and what it is."""
 SEVERITIES = ("critical", "warning", "note")
 
 
@@ -62,11 +67,12 @@ def load_accounts(params: Params, runs: Mapping[str, Runs], folders: Mapping[str
 
 
 def _shortened(gone: list[str]) -> list[str]:
-    return [f"{len(gone)} leaves of what is off now"] if gone else []
+    return [f"{len(gone)} settings of what is switched off now"] if gone else []
 
 
-def page(params: Params, accounts: Sequence[Account], targets: pd.DataFrame, untrained: Runs) -> str:
-    """The page. `targets`: targets.csv; `untrained`: the control, beside which the root of all phases stands."""
+def page(params: Params, accounts: Sequence[Account], targets: pd.DataFrame, controls: Mapping[str, Runs]) -> str:
+    """The page. `targets`: targets.csv; `controls` by name, the untrained one beside the root of all phases."""
+    untrained = controls[UNTRAINED]
     runs = {account.name: account.runs for account in accounts}
     rows = [
         (
@@ -79,14 +85,18 @@ def page(params: Params, accounts: Sequence[Account], targets: pd.DataFrame, unt
         )
         for account in accounts
     ]
-    rows.append(("untrained encoder", CONTROL, "", _listed(_bought(params, untrained, None)), "", ""))
+    for name, control in controls.items():
+        heading, what = CONTROLS[name]
+        rows.append((heading, f"control: {what}", "", _listed(_bought(params, control, None)), "", ""))
     head = "".join(f"<th>{escape(title)}</th>" for title in COLUMNS)
     body = "\n".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
     about = (
         "Differences are paired by task and seed against the phase above in its lineage, with 95 % intervals. "
         f"val_nce and readout_nce are nats, which fall where a phase is better; {_chance(untrained)}ranking_a, "
-        "ranking_b, ranking_c and retrieval_rearc are shares of queries with the right answer first, and rise. Faults "
-        "are read from the record alone, by the rules and thresholds of <code>arcjepa diagnose</code>."
+        "ranking_b, ranking_c and retrieval_rearc are shares of queries with the right answer first, and rise"
+        f"{_guessed(untrained)}. What is better than the untrained encoder can still be no better than chance, or than "
+        "the hand-made tokens below. Faults are read from the record alone, by the rules and thresholds of "
+        "<code>arcjepa diagnose</code>."
     )
     return document(
         f"Phases at scale {params.scale}",
@@ -108,6 +118,13 @@ def _ran(account: Account) -> list[str]:
 
 def _chance(runs: Runs) -> str:
     return f"chance is {np.log(runs.pool):.2f}; " if runs.pool else ""
+
+
+def _guessed(runs: Runs) -> str:
+    """What a random order gets of every share."""
+    known = {measure: chance(runs, *HEADLINE[measure]) for measure, better in MEASURES.items() if better > 0}
+    told = [f"{measure} {value:.2f}" for measure, value in known.items() if not np.isnan(value)]
+    return f" (chance: {', '.join(told)})" if told else ""
 
 
 def _bought(params: Params, runs: Runs, parent: Runs | None) -> list[str]:
@@ -154,7 +171,9 @@ def _against(targets: pd.DataFrame) -> list[str]:
     ordered = targets.sort_values("verdict", key=lambda column: column != "missed").to_dict("records")
     lines = [
         f'<span class="{marks[row["verdict"]]}">{row["verdict"]}</span> {escape(str(row["target"]))}: '
-        f"{escape(str(row['reached']))}" + (f" (wanted {escape(str(row['wanted']))})" if row["wanted"] else "")
+        f"{escape(str(row['reached']))}"
+        + (f" (wanted {escape(str(row['wanted']))})" if row["wanted"] else "")
+        + (f": {escape(str(row['why']))}" if row["why"] else "")
         for row in ordered
         if row["verdict"] in marks
     ]

@@ -6,7 +6,7 @@ rule write_overview:
         scores=run_files("scores.csv", PARAMS.names),
         runs=run_files("run.json", PARAMS.names),
         findings=run_files("diagnosis.json", PARAMS.names),
-        untrained=run_files("scores.csv", ["untrained"]),
+        controls=control_files("scores.csv"),
         targets=rules.judge_phases.output.targets,
         code=code("write_overview"),
     output:

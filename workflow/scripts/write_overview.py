@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from arcjepa.comparison import UNTRAINED, load_runs
+from arcjepa.comparison import load_runs
 from arcjepa.config import from_mapping
 from arcjepa.files import write_atomic
-from arcjepa.overview import load_accounts, page
+from arcjepa.overview import CONTROLS, load_accounts, page
 from arcjepa.progress import job
 from arcjepa.run_folders import by_name
 from arcjepa.tables import read_table
@@ -16,6 +16,6 @@ with job(snakemake) as say:
     runs = {name: load_runs(name, seeds) for name, seeds in folders.items()}
     accounts = load_accounts(settings, runs, folders)
     targets = read_table(snakemake.input.targets, ["phase"], keep_default_na=False)
-    untrained = load_runs(UNTRAINED, by_name(snakemake.input.untrained)[UNTRAINED])
-    text = page(settings, accounts, targets, untrained)
+    beside = by_name(snakemake.input.controls)
+    text = page(settings, accounts, targets, {name: load_runs(name, beside[name]) for name in CONTROLS})
     write_atomic(Path(snakemake.output.page), text.encode())
