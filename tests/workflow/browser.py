@@ -76,7 +76,8 @@ async def _visit(port: int, url: str, visitor: Any) -> tuple[Any, list[str]]:
 def visit(path: Path, visitor: Any) -> tuple[Any, list[str]]:
     """What `visitor(page)` (a coroutine function) returns on a local file, and the errors that the page reported."""
     assert CHROMIUM is not None
-    with tempfile.TemporaryDirectory() as folder:
+    # Chromium's own processes may write into its profile for a moment after it has ended.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         command = [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0"]
         command += ["--window-size=1400,1000", f"--user-data-dir={folder}", "about:blank"]
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
