@@ -43,17 +43,17 @@ def attention() -> None:
 
 def epps_pulley() -> None:
     """Means and slopes, of sizes that no block divides."""
-    sets, rows, columns, knots = 2, 200, 40, KNOTS - 1
+    sets, rows, columns, knots, parts = 2, 700, 40, KNOTS - 1, 3
     x, along = 2 * torch.randn(sets, rows, columns), torch.randn(sets, 2, knots, columns)
     waves = torch.cos(_STEP * x.double()), torch.sin(_STEP * x.double())
     sizes = {"K": knots, "ROWS": kernels.ROWS, "COLUMNS": kernels.COLUMNS}
     blocks = triton.cdiv(columns, kernels.COLUMNS)
-    means, slopes = torch.full_like(along, torch.nan), torch.full_like(x, torch.nan)
-    kernels._means_kernel[sets, blocks](x, means, rows, columns, _STEP, **sizes)
+    sums, slopes = torch.full((sets, parts, 2, knots, columns), torch.nan), torch.full_like(x, torch.nan)
+    kernels._means_kernel[sets, blocks, parts](x, sums, rows, columns, _STEP, **sizes)
     kernels._slopes_kernel[triton.cdiv(rows, kernels.ROWS), blocks, sets](
         x, along, slopes, rows, columns, _STEP, **sizes
     )
-    close(means, _means(*waves), "means")
+    close(sums.sum(1) / rows, _means(*waves), "means")
     close(slopes, _slopes(*waves, along.double()), "slopes")
 
 

@@ -81,14 +81,14 @@ class TrainingSet:
     def draw(
         self,
         settings: SequenceSettings,
-        seed: int,
-        step: int | torch.Tensor,
+        seed: randomness.Number,
+        step: randomness.Number,
         batch: int,
         admitted: float | torch.Tensor = 1.0,
     ) -> "Batch":
         """The sequences of a step: tasks uniformly within source, pairs in random order, one view a sequence.
 
-        `step`, and `admitted`, the share of tasks in play, may be scalars on the device. Many steps (n,) give n
+        `seed`, `step`, and `admitted`, the share of tasks in play, may be scalars on the device. Many steps (n,) give n
         batches one after the other, as one.
         """
         device = self.first_pair.device
@@ -104,7 +104,7 @@ class TrainingSet:
         return Batch(first[:, None] + context, first + target, d8, colours)
 
     def _tasks(
-        self, share: float, seed: int, step: int | torch.Tensor, batch: int, admitted: float | torch.Tensor
+        self, share: float, seed: randomness.Number, step: randomness.Number, batch: int, admitted: float | torch.Tensor
     ) -> torch.Tensor:
         device = self.first_pair.device
         admitted = torch.as_tensor(admitted, dtype=torch.float64, device=device)

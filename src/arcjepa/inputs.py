@@ -13,8 +13,8 @@ from arcjepa.views import DeviceTokens, TokenBatch, View, gather
 STREAM_KIND, STREAM_TURN, STREAM_PERMUTATION, STREAM_SHIFT = 21, 22, 23, 24
 COLOUR, TRANSLATION, SYMMETRY = 0, 1, 2
 MAX_SHIFT = 3
-Key = tuple[int, int | torch.Tensor]
-"""(seed, step), the step on the device perhaps."""
+Key = tuple[randomness.Number, randomness.Number]
+"""(seed, step), on the device perhaps."""
 Room = tuple[int | None, int | None]
 """Objects that there is room for, in the batch and in the targets apart; None for as many as there are."""
 

@@ -15,6 +15,8 @@ except ModuleNotFoundError:  # PyTorch for the CPU comes without it, and none of
 
 ROWS, COLUMNS, WARPS = 128, 16, 4
 ATTENTION_WARPS = 1
+PROGRAMS = 2112
+"""Programs that a kernel is split into where its size allows: 16 for each multiprocessor of an H100."""
 
 if triton is not None:
 
@@ -83,12 +85,15 @@ if triton is not None:
 
     @triton.jit
     def _means_kernel(x, out, n, s, step, K: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
-        """A program sums over all rows of one set, for some columns: in one order, whatever else runs."""
+        """A program sums over every so many blocks of rows of one set, for some columns: in one order, whatever else
+        runs."""
         of_set, column = tl.program_id(0).to(tl.int64), tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
+        part, parts, beyond = tl.program_id(2), tl.num_programs(2), 0
         knot = tl.arange(0, K)
         cosines, sines = tl.zeros([K, COLUMNS], tl.float32), tl.zeros([K, COLUMNS], tl.float32)
-        for first in range(0, n, ROWS):
+        for first in range(part * ROWS, n, parts * ROWS):
             row = first + tl.arange(0, ROWS)
+            beyond += tl.maximum(first + ROWS - n, 0)
             inside = (row < n)[:, None] & (column < s)[None, :]
             u = step * tl.load(x + (of_set * n + row)[:, None] * s + column[None, :], mask=inside, other=0.0)
             cos_new, sin_new = tl.cos(u), tl.sin(u)
@@ -101,10 +106,9 @@ if triton is not None:
                 cos_old, cos_new = cos_new, double * cos_new - cos_old
                 sin_old, sin_new = sin_new, double * sin_new - sin_old
         # Rows beyond the last have u = 0, so that each counted 1 in every cosine and 0 in every sine.
-        cosines -= tl.cdiv(n, ROWS) * ROWS - n
-        place = out + (of_set * 2 * K + knot)[:, None] * s + column[None, :]
-        tl.store(place, cosines / n, mask=(column < s)[None, :])
-        tl.store(place + K * s, sines / n, mask=(column < s)[None, :])
+        place = out + ((of_set * parts + part) * 2 * K + knot)[:, None] * s + column[None, :]
+        tl.store(place, cosines - beyond, mask=(column < s)[None, :])
+        tl.store(place + K * s, sines, mask=(column < s)[None, :])
 
     @triton.jit
     def _slopes_kernel(x, along, out, n, s, step, K: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
@@ -131,10 +135,11 @@ def means(x: torch.Tensor, step: float, knots: int) -> torch.Tensor:
     """Means over N of cos(k u) and sin(k u), u = step * x, for k = 1 .. K: x (..., N, S) float32 to (..., 2, K, S)."""
     x = x.contiguous()
     *sets, n, s = x.shape
-    out = x.new_empty(*sets, 2, knots, s)
     grid = x[..., 0, 0].numel(), triton.cdiv(s, COLUMNS)
-    _means_kernel[grid](x, out, n, s, step, K=knots, ROWS=ROWS, COLUMNS=COLUMNS, num_warps=WARPS)
-    return out
+    parts = min(triton.cdiv(n, ROWS), triton.cdiv(PROGRAMS, grid[0] * grid[1]))
+    sums = x.new_empty(*sets, parts, 2, knots, s)
+    _means_kernel[*grid, parts](x, sums, n, s, step, K=knots, ROWS=ROWS, COLUMNS=COLUMNS, num_warps=WARPS)
+    return sums.sum(-4) / n
 
 
 @means.register_fake

@@ -4,8 +4,9 @@ import math
 
 import torch
 
-Key = tuple[int, int, int | torch.Tensor]
-"""(seed, stream, step), each a non-negative integer; the step may be a tensor on the device, and of many steps."""
+Number = int | torch.Tensor
+Key = tuple[Number, int, Number]
+"""(seed, stream, step), each a non-negative integer; seed and step may be on the device, and the step of many steps."""
 
 _GOLDEN = -7046029254386353131  # 2^64 / golden ratio, as a signed 64-bit integer
 _MIX_1 = -4658895280553007687

@@ -110,7 +110,7 @@ def epps_pulley(x: torch.Tensor, ranks: int = 1) -> torch.Tensor:
     return _EppsPulley.apply(x, ranks)
 
 
-def directions(dim: int, seed: int, step: int | torch.Tensor, device: Device = "cpu") -> torch.Tensor:
+def directions(dim: int, seed: randomness.Number, step: randomness.Number, device: Device = "cpu") -> torch.Tensor:
     """(D, SLICES) random unit columns, the same for everyone who shares seed and step."""
     a = randomness.normal((seed, STREAM, step), (dim, SLICES), device)
     return a / a.norm(dim=0, keepdim=True)

@@ -29,8 +29,9 @@ from arcjepa.views import DeviceTokens, count_objects
 
 STREAM_VALIDATION = 25
 VALIDATION_SEQUENCES, RECORD_EVERY, RECORD_ROWS = 2048, 100, 40
-ROOM_STEP = 128
-"""Room for objects comes in multiples of this, which matrix products like."""
+ROOM_STEP = 512
+"""Room for objects comes in multiples of this, so that most seeds of a phase have the same, and what was compiled for
+one serves the others."""
 COMPILER: dict[str, str | int | bool | Callable] = {"deterministic": True}
 """What the compiler is told: to time no variants, as the fastest is not the same in every run."""
 
@@ -92,6 +93,8 @@ class Trainer:
     def _prepare_state(self) -> None:
         """What the device counts by itself, so that no step needs a number from Python."""
         self.step = 0
+        # On the device, as a number would be compiled in, and every seed anew.
+        self.drawn_by = torch.tensor(self.seed, device=self.device)
         total, peak = self.total_steps, self.phase.optimizer.lr
         rates = [learning_rate(step, total, peak) for step in range(total)]
         self.rates = torch.tensor(rates, dtype=torch.float32, device=self.device)
@@ -138,7 +141,7 @@ class Trainer:
     def _draw(self, step: torch.Tensor) -> Batch:
         """The batch of a step, or those of many, one after the other."""
         training, sequence = self.phase.training, self.phase.sequence
-        return self.data.draw(sequence, self.seed, step, training.batch_size, self.admitted)
+        return self.data.draw(sequence, self.drawn_by, step, training.batch_size, self.admitted)
 
     def _training_room(self) -> Room:
         """For the fullest batches of the whole run, all of which are drawn here once to count their objects."""
@@ -165,12 +168,12 @@ class Trainer:
         self, tokens: DeviceTokens, batch: Batch, step: int | torch.Tensor, room: Room = (None, None)
     ) -> tuple[Outputs, torch.Tensor, Terms]:
         """Outputs, total and terms of a batch."""
-        key = self.seed, step
+        key = self.drawn_by, step
         kinds = view_kinds(batch, key)
         own, apart = blocks(self.phase.loss, tokens, batch, kinds, key, room)
         with torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.device == "cuda"):
             outputs = self.jepa(own, apart, self.phase.loss.invariance.enabled)
-        slices = directions(self.phase.model.embedding, self.seed, step, self.device)
+        slices = directions(self.phase.model.embedding, self.drawn_by, step, self.device)
         shared = self.jepa.encoder.projector.leave.weight
         total, terms = self.objective(outputs, slices, self.phase.quantizer.commitment.weight, kinds, shared)
         return outputs, total, terms
