@@ -197,14 +197,14 @@ def save_tokens(path: str | Path, tokens: Tokens) -> None:
     arrays["text"] = np.frombuffer(json.dumps(text).encode(), np.uint8)
     data = safetensors.numpy.save(arrays)
     write_atomic(path, data)
-    write_atomic(manifest_path(path), _manifest(path, data))
+    write_atomic(manifest_path(path), manifest(path, data))
 
 
 def load_tokens(path: str | Path) -> Tokens:
     """Read what `save_tokens` wrote; UserError names a file that is missing or differs from its manifest."""
     path = Path(path)
-    data, manifest = _read(path), _read(manifest_path(path))
-    if manifest != _manifest(path, data):
+    data, recorded = _read(path), _read(manifest_path(path))
+    if recorded != manifest(path, data):
         raise UserError(f"{path}: {len(data)} bytes that are not those of {manifest_path(path)}; {_remake(path)}")
     try:
         tokens = _unpack(data)
@@ -231,7 +231,8 @@ def manifest_path(path: str | Path) -> Path:
     return Path(f"{path}.json")
 
 
-def _manifest(path: Path, data: bytes) -> bytes:
+def manifest(path: Path, data: bytes) -> bytes:
+    """What the manifest of a file with this content says."""
     digest = hashlib.sha256(data).hexdigest()
     content = {"file": path.name, "format": FORMAT, "bytes": len(data), "sha256": digest}
     return (json.dumps(content, indent=2) + "\n").encode()
