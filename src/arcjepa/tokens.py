@@ -234,7 +234,9 @@ def manifest_path(path: str | Path) -> Path:
 def manifest(path: Path, data: bytes) -> bytes:
     """What the manifest of a file with this content says."""
     digest = hashlib.sha256(data).hexdigest()
-    content = {"file": path.name, "format": FORMAT, "bytes": len(data), "sha256": digest}
+    # With its folder, as files of two scales have the same names.
+    name = "/".join(path.absolute().parts[-2:])
+    content = {"file": name, "format": FORMAT, "bytes": len(data), "sha256": digest}
     return (json.dumps(content, indent=2) + "\n").encode()
 
 
