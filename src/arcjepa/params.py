@@ -240,6 +240,12 @@ def did_you_mean(key: str, allowed: Mapping[str, Any] | list[str]) -> str:
     return f"; did you mean {near[0]}?" if near else f"; allowed are {', '.join(sorted(allowed))}"
 
 
+def misspelt(key: str, given: Iterable[str]) -> str:
+    """'; did you mean KEY by X?' for the given key that is nearest to a missing one, '' where none is near."""
+    near = difflib.get_close_matches(key, [name for name in given if isinstance(name, str)], n=1, cutoff=0.6)
+    return f"; did you mean {key} by {near[0]}?" if near else ""
+
+
 def number_hint(value: Any) -> str:
     """How to write a number that was given as text, '' for anything else."""
     if isinstance(value, str):
