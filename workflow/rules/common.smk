@@ -176,7 +176,7 @@ def training_user_files(wildcards=None):
 
 def watched(files):
     """As input: those of these files that Snakemake can watch; their digest, a param, sees the others too."""
-    return lambda wildcards: watchable(files(wildcards))
+    return lambda wildcards: watchable(files(wildcards), USER)
 
 
 def tokens_of(names):
