@@ -13,8 +13,8 @@ from arcjepa.errors import UserError
 @pytest.mark.parametrize(
     ("path", "value", "named"),
     [
-        ("base.optimizer.lr", "1e-4", ["optimizer.lr", "'1e-4'", "1.0e-04"]),
-        ("lambda_sigreg", "5e-1", ["lambda_sigreg", "5.0e-01"]),
+        ("base.optimizer.lr", "1e-4", ["optimizer.lr", "'1e-4'", "1e-4 without quotes"]),
+        ("lambda_sigreg", "5e-1", ["lambda_sigreg", "5e-1 without quotes"]),
         ("lambda_sigreg", float("nan"), ["lambda_sigreg", "nan", "finite"]),
         ("lambda_sigreg", float("inf"), ["lambda_sigreg", "inf", "finite"]),
         ("base.loss.sigreg.weight", float("nan"), ["loss.sigreg.weight", "nan", "finite"]),

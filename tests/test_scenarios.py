@@ -176,7 +176,7 @@ def test_a_lambda_that_is_the_parents_is_a_repetition() -> None:
         ("scenarios.lambda_3.lambda_sigreg", -1.0, ["scenarios.lambda_3.lambda_sigreg: ", "-1.0", "equal to 0"]),
         ("scenarios.lambda_3.lambda_sigreg", None, ["scenarios.lambda_3.lambda_sigreg: ", "None", "number"]),
         ("scenarios.lambda_3.lambda_sigreg", True, ["scenarios.lambda_3.lambda_sigreg: ", "True", "number"]),
-        ("scenarios.codes_256.lambda_sigreg", "5e-1", ["scenarios.codes_256.lambda_sigreg: ", "5.0e-01"]),
+        ("scenarios.codes_256.lambda_sigreg", "5e-1", ["scenarios.codes_256.lambda_sigreg: ", "5e-1 without quotes"]),
         ("scenarios.lambda_3.loss", {"lambda_sigreg": 3.0}, ["scenarios.lambda_3.loss.lambda_sigreg", "unknown key"]),
         ("phases.phase2.lambda_sigreg", 3.0, ["phases.phase2.lambda_sigreg", "top level"]),
         ("base.lambda_sigreg", 3.0, ["base.lambda_sigreg", "top level"]),

@@ -102,12 +102,12 @@ def test_odd_names_work_or_are_a_line_and_a_good_file_beside_is_kept(tmp_path: P
     assert sorted(task.id for task in mine.tasks) == sorted(["good", *expected])
     assert len(mine.problems) == (ODD[name] is None)
     assert all(line.isprintable() and "1 to 200 printable characters" in line for line in mine.problems)
-    watched = watchable(set_files(tmp_path / "mine"))
+    watched = watchable(set_files(tmp_path / "mine"), tmp_path)
     assert str(tmp_path / "mine/good.json") in watched
     assert not any(character in "".join(watched) for character in "{}\n\udcff")
-    before = content_digest(set_files(tmp_path / "mine"))
+    before = content_digest(set_files(tmp_path / "mine"), tmp_path)
     odd.write_bytes(TASK + b"\n")
-    assert content_digest(set_files(tmp_path / "mine")) != before
+    assert content_digest(set_files(tmp_path / "mine"), tmp_path) != before
 
 
 def lost_link(path: Path) -> None:
@@ -126,16 +126,16 @@ def too_large(path: Path) -> None:
 @pytest.mark.parametrize("make", [lost_link, own_link, os.mkfifo, too_large])
 def test_what_cannot_be_read_is_a_line_and_is_no_input(tmp_path: Path, make: Callable[[Path], None]) -> None:
     write_task(tmp_path / "mine" / "good.json")
-    before = content_digest(user_files(tmp_path))
+    before = content_digest(user_files(tmp_path), tmp_path)
     make(tmp_path / "mine" / "bad.json")
     mine = load_users(tmp_path)["mine"]
     assert [task.id for task in mine.tasks] == ["good"]
     assert len(mine.problems) == 1
     assert "bad.json: " in mine.problems[0]
     assert "allowed: " in mine.problems[0]
-    assert content_digest(user_files(tmp_path)) != before
+    assert content_digest(user_files(tmp_path), tmp_path) != before
     if make is not too_large:
-        assert watchable(user_files(tmp_path)) == [str(tmp_path / "mine/good.json")]
+        assert watchable(user_files(tmp_path), tmp_path) == [str(tmp_path / "mine/good.json")]
 
 
 def test_a_file_without_the_right_to_read_is_a_line_and_is_no_input(
@@ -158,31 +158,63 @@ def test_a_file_without_the_right_to_read_is_a_line_and_is_no_input(
     assert mine.problems == [
         f"{tmp_path}/mine/locked.json: cannot be read: Permission denied; make it readable or remove it"
     ]
-    assert watchable(user_files(tmp_path)) == [str(tmp_path / "mine/good.json")]
-    assert content_digest(user_files(tmp_path))
+    assert watchable(user_files(tmp_path), tmp_path) == [str(tmp_path / "mine/good.json")]
+    assert content_digest(user_files(tmp_path), tmp_path)
 
 
 def test_links_are_followed_once_and_seen_by_the_digest(tmp_path: Path) -> None:
-    outside = tmp_path / "elsewhere"
-    write_task(outside / "far.json")
-    write_task(tmp_path / "user" / "mine" / "near.json")
+    write_task(tmp_path / "user/other/far.json")
+    write_task(tmp_path / "user/mine/near.json")
     (tmp_path / "user/mine/loop").symlink_to(".")
-    (tmp_path / "user/mine/far").symlink_to(outside)
+    (tmp_path / "user/mine/far").symlink_to("../other")
     assert [task.id for task in load_users(tmp_path / "user")["mine"].tasks] == ["far", "near"]
-    before = content_digest(user_files(tmp_path / "user"))
-    (outside / "far.json").write_bytes(TASK + b"\n")
-    assert content_digest(user_files(tmp_path / "user")) != before
+    before = content_digest(set_files(tmp_path / "user/mine"), tmp_path / "user")
+    (tmp_path / "user/other/far.json").write_bytes(TASK + b"\n")
+    assert content_digest(set_files(tmp_path / "user/mine"), tmp_path / "user") != before
+
+
+@pytest.mark.parametrize("target", ["file", "folder", "relative", "the root"])
+def test_a_link_that_leads_out_is_a_line_is_never_read_and_is_seen_by_the_digest(tmp_path: Path, target: str) -> None:
+    user = tmp_path / "user"
+    write_task(tmp_path / "elsewhere/far.json")
+    write_task(user / "mine/near.json")
+    before = content_digest(user_files(user), user), content_digest(set_files(user / "mine"), user)
+    link = user / "mine/link.json"
+    to = {"file": "elsewhere/far.json", "folder": "elsewhere", "relative": "user/../elsewhere/far.json"}
+    link.symlink_to("/" if target == "the root" else tmp_path / to[target])
+    mine = load_users(user)["mine"]
+    assert [task.id for task in mine.tasks] == ["near"]
+    assert mine.problems == [f"{link}: is a link that leads out of {user}; copy there what it leads to"]
+    assert watchable(user_files(user), user) == [str(user / "mine/near.json")]
+    after = content_digest(user_files(user), user), content_digest(set_files(user / "mine"), user)
+    assert after[0] != before[0]
+    assert after[1] != before[1]
+    (tmp_path / "elsewhere/far.json").write_bytes(TASK + b"\n")
+    assert after == (content_digest(user_files(user), user), content_digest(set_files(user / "mine"), user))
+
+
+def test_a_set_and_solutions_that_lead_out_are_refused(tmp_path: Path) -> None:
+    write_task(tmp_path / "elsewhere/far.json")
+    (tmp_path / "user").mkdir()
+    (tmp_path / "user/mine").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match=r"user/mine: is a link that leads out of .*user; copy"):
+        load_users(tmp_path / "user")
+    (tmp_path / "user/mine").unlink()
+    write_task(tmp_path / "user/x_challenges.json")
+    (tmp_path / "user/x_solutions.json").symlink_to(tmp_path / "elsewhere/far.json")
+    with pytest.raises(UserError, match=r"x_solutions\.json: is a link that leads out of"):
+        load_users(tmp_path / "user")
 
 
 def test_files_that_are_not_read_change_no_set(tmp_path: Path) -> None:
     """Else a note beside the tasks would evaluate, or train, everything again."""
     write_task(tmp_path / "mine" / "good.json")
-    files, everything = set_files(tmp_path / "mine"), content_digest(user_files(tmp_path))
+    files, everything = set_files(tmp_path / "mine"), content_digest(user_files(tmp_path), tmp_path)
     (tmp_path / "mine" / "notes.txt").touch()
     (tmp_path / "mine" / "more.jsonl").touch()
     (tmp_path / "stray.zip").touch()
     assert set_files(tmp_path / "mine") == files
-    assert content_digest(user_files(tmp_path)) != everything
+    assert content_digest(user_files(tmp_path), tmp_path) != everything
     assert load_users(tmp_path)["mine"].ignored == ["more.jsonl", "notes.txt"]
     assert stray_files(tmp_path) == [tmp_path / "stray.zip"]
 

@@ -8,16 +8,16 @@
 """
 
 import io
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from arcjepa.archives import DAMAGED, read_arrays
 from arcjepa.errors import UserError
 from arcjepa.files import write_atomic
-from arcjepa.frames import Frames, Grids
+from arcjepa.frames import Frames, Grids, grids_fault
 from arcjepa.near_misses import near_misses
 from arcjepa.shares import share_of
 
@@ -134,9 +134,28 @@ def save_candidates(path: Path, candidates: Candidates) -> None:
 
 def load_candidates(path: Path) -> Candidates:
     """Read a .npz of `save_candidates`. Errors: UserError naming the file where it is missing or damaged."""
+    again = "delete it and run the workflow"
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            held = {name: archive[name] for name in ARRAYS}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: no candidates file ({error}); delete it and run the workflow") from error
-    return Candidates(Grids(*(held.pop(name) for name in ARRAYS[:3])), **held)
+        held = read_arrays(path, ARRAYS)
+    except DAMAGED as error:
+        raise UserError(f"{path}: no candidates file ({error}); {again}") from error
+    candidates = Candidates(Grids(*(held.pop(name) for name in ARRAYS[:3])), **held)
+    if fault := _fault(candidates):
+        raise UserError(f"{path}: {fault}; {again}")
+    return candidates
+
+
+def _fault(candidates: Candidates) -> str:
+    """What is inconsistent, "" if nothing is."""
+    limits = {"query": len(candidates.query_pair), "kind": len(KINDS), "grid": len(candidates.grids.height)}
+    for name, limit in ({"query_pair": 2**31} | limits).items():
+        values = getattr(candidates, name)
+        if values.dtype != np.int64 or values.ndim != 1:
+            return f"{name} is {values.dtype} {values.shape}, expected one axis of int64"
+        if ((values < 0) | (values >= limit)).any():
+            return f"{name} has a value that is not within 0 to {limit - 1}"
+    if not len(candidates.query) == len(candidates.kind) == len(candidates.grid):
+        return f"{len(candidates.query)} queries, {len(candidates.kind)} kinds and {len(candidates.grid)} grids"
+    if (np.diff(candidates.query * len(KINDS) + candidates.kind) < 0).any():
+        return "entries are not ordered by query and kind"
+    return grids_fault(candidates.grids)

@@ -1,6 +1,8 @@
-"""The command `arcjepa`: `arcjepa diagnose RUN` says what is wrong with a run.
+"""The command `arcjepa`: `diagnose RUN` says what is wrong with a run, `verify` which files are not what was recorded
+of them, `doctor` what would stop the workflow here.
 
-Exit status: 0, with or without findings; 2 for bad input, with one line on stderr.
+Exit status: 0, of `diagnose` with or without findings; 1 where `verify` or `doctor` found a problem; 2 for bad input,
+with one line on stderr.
 """
 
 import argparse
@@ -31,11 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand; returns the exit status."""
     try:
         options = _parser().parse_args(arguments)
-        options.run_command(options)
+        status: int = options.run_command(options)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    return 0
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -58,10 +60,41 @@ def _parser() -> argparse.ArgumentParser:
     )
     diagnose.add_argument("--output", type=Path, metavar="FOLDER", help="where to write; RUN if not given")
     diagnose.set_defaults(run_command=_diagnose)
+    for name, help, run in (
+        ("verify", "which files are not what was recorded of them", _verify),
+        ("doctor", "what would stop the workflow here", _doctor),
+    ):
+        command = commands.add_parser(name, help=help, description=f"Say {help}, and what to type next.")
+        command.add_argument(
+            "folder", metavar="PROJECT", type=Path, nargs="?", default=Path(), help="the folder with the Snakefile; ."
+        )
+        command.set_defaults(run_command=run)
     return parser
 
 
-def _diagnose(options: argparse.Namespace) -> None:
+def _verify(options: argparse.Namespace) -> int:
+    from arcjepa.verification import verify  # here, as the others do not need it
+
+    report = verify(_project(options.folder))
+    print("\n".join(report.lines()))
+    return 1 if report.problems else 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from arcjepa.doctor import examine_place
+
+    findings = examine_place(_project(options.folder))
+    print("\n".join(map(str, findings)))
+    return 1 if any(finding.level == "fail" for finding in findings) else 0
+
+
+def _project(folder: Path) -> Path:
+    if not (folder / "Snakefile").is_file():
+        raise UserError(f"{folder}: has no Snakefile; give the folder of a project, or type it there")
+    return folder
+
+
+def _diagnose(options: argparse.Namespace) -> int:
     tree = read_params(options.params)
     report = examine(_record(options.folder, tree), from_mapping(tree).diagnosis)
     # The tables of the analysis are an input of the workflow: nothing is written beside them.
@@ -75,6 +108,7 @@ def _diagnose(options: argparse.Namespace) -> None:
         print("\nNothing was written; --output FOLDER keeps the numbers, the causes and what to try.")
     else:
         print(f"\n{folder / FILES[1]} has the numbers, the causes and what to try.")
+    return 0
 
 
 def _record(folder: Path, tree: dict[str, Any]) -> Record:

@@ -17,7 +17,7 @@ from arcjepa.data_settings import Data, Evaluation, TokenSettings, largest_pool
 from arcjepa.diagnosis_settings import Thresholds
 from arcjepa.errors import UserError
 from arcjepa.messages import dotted, problems, validated
-from arcjepa.params import check_plain, did_you_mean, leaves, overlay, read_params, repeated_leaves
+from arcjepa.params import check_plain, did_you_mean, leaves, misspelt, overlay, read_params, repeated_leaves
 from arcjepa.scales import NAME, at_scale, scale_parents
 from arcjepa.settings import NonNegative, Phase, Seed, Settings, each_once
 from arcjepa.success_settings import Success
@@ -86,7 +86,8 @@ class Params(Settings):
             chain.append(name)
             if "parent" not in known[name]:
                 allowed = "base and phases" if name in self.phases else "base, phases and scenarios"
-                raise UserError(f"params.yaml: {self._where(name)}.parent: is missing; allowed are {allowed}")
+                hint = misspelt("parent", known[name])
+                raise UserError(f"params.yaml: {self._where(name)}.parent: is missing; allowed are {allowed}{hint}")
             name = known[name]["parent"]
         return chain[::-1]
 
@@ -176,6 +177,8 @@ def from_mapping(tree: Mapping[str, Any]) -> Params:
     settings = {name for section in Settings.__subclasses__() for name in section.model_fields}
     parents = scale_parents(tree.pop("scales", None), settings)
     scale = tree.get("scale")
+    if "scale" not in tree:
+        raise UserError(f"params.yaml: scale: is missing{misspelt('scale', tree)}")
     if not isinstance(scale, str) or scale not in parents:
         raise UserError(f"params.yaml: scale: {scale!r:.80} is not allowed{did_you_mean(str(scale), parents)}")
     params = _params(tree, parents, scale)

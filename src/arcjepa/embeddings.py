@@ -26,6 +26,8 @@ from arcjepa.tokens import Tokens
 from arcjepa.views import DeviceTokens, View, gather
 
 CHUNK = 1024
+UNUSABLE = (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OverflowError)
+"""What safetensors, JSON and pydantic raise on a file that is no encoder."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,22 +142,43 @@ def load_encoder(path: Path, device: str = "cpu") -> FrozenEncoder:
     """What `save_encoder` wrote. Errors: UserError naming the file where it is missing or damaged."""
     again = f"train it again with `snakemake --force {path}`"
     try:
-        with safe_open(path, framework="pt") as file:
-            settings = json.loads((file.metadata() or {})["settings"])
-            recorded, phase = settings.pop("sha256"), Phase.model_validate(settings["phase"])
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, KeyError, ValueError) as error:  # of pydantic and JSON too
+        weights, settings = _read_encoder(path)
+        recorded, phase = settings.pop("sha256"), Phase.model_validate(settings["phase"])
+        found = _digest(weights, settings)
+    except UNUSABLE as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path}: is no encoder of ours: {reason}; {again}") from None
-    if recorded != _digest(weights, settings):
+    if recorded != found:
         raise UserError(f"{path}: is damaged or edited: its SHA-256 is not the one that it records; {again}")
+    if sum(value.numel() for value in weights.values()) < _fewest(phase):
+        raise UserError(f"{path}: does not fit its settings: has too few weights for a model of that size; {again}")
     jepa = JEPA(phase)
-    wanted = {name: value.shape for name, value in jepa.state_dict().items() if "teacher." not in name}
-    differing = sorted(wanted.items() ^ {name: value.shape for name, value in weights.items()}.items())
+    wanted, held = _kinds(jepa.state_dict()), _kinds(weights)
+    differing = sorted(name for name in wanted.keys() | held.keys() if wanted.get(name) != held.get(name))
     if differing:
-        raise UserError(f"{path}: does not fit its settings: {differing[0][0]}; {again}")
+        raise UserError(f"{path}: does not fit its settings: {differing[0]:.80}; {again}")
     jepa.load_state_dict(weights, strict=False)  # a teacher stays as it is
     return FrozenEncoder(jepa, phase, device)
+
+
+def _read_encoder(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Weights and settings as they are in a file. Errors: one of UNUSABLE."""
+    with safe_open(path, framework="pt") as file:
+        settings = json.loads((file.metadata() or {})["settings"])
+        if not isinstance(settings, dict):
+            raise ValueError("its settings are no mapping")
+        return {name: file.get_tensor(name) for name in file.keys()}, settings  # noqa: SIM118
+
+
+def _fewest(phase: Phase) -> int:
+    """Weights that a model of this size has at least: a small file must not ask for a model that fills the memory."""
+    model = phase.model
+    return model.layers * model.width**2 + model.predictor_layers * model.embedding**2
+
+
+def _kinds(weights: Mapping[str, torch.Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    """Shape and type by name, a teacher's left out."""
+    return {name: (value.shape, value.dtype) for name, value in weights.items() if "teacher." not in name}
 
 
 def _digest(weights: Mapping[str, torch.Tensor], settings: Mapping[str, Any]) -> str:

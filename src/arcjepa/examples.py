@@ -2,7 +2,6 @@
 
 import io
 import json
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from arcjepa.archives import DAMAGED, read_arrays
 from arcjepa.candidates import KINDS
 from arcjepa.errors import UserError
 from arcjepa.files import write_atomic
-from arcjepa.frames import Grids
+from arcjepa.frames import Grids, grids_fault
 
 if TYPE_CHECKING:  # figures read examples, and should not have to import torch
     from arcjepa.ranking import Ranking, TestSet
@@ -99,13 +99,20 @@ def save_examples(path: Path, examples: Examples) -> None:
 
 def load_examples(path: Path) -> Examples:
     """Read a .npz of `save_examples`. Errors: UserError naming the file where it is missing or damaged."""
+    again = "delete it and run the workflow"
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            held = {name: archive[name] for name in (*GRIDS, *ARRAYS, "text")}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: no examples file ({error}); delete it and run the workflow") from error
+        return _examples(read_arrays(path, (*GRIDS, *ARRAYS, "text")))
+    except DAMAGED as error:
+        raise UserError(f"{path}: no examples file ({error}); {again}") from error
+
+
+def _examples(held: dict[str, np.ndarray]) -> Examples:
+    """What the arrays hold. Errors: one of DAMAGED where they do not fit each other."""
     text = json.loads(held["text"].tobytes())
-    grids = list(Grids(*(held[name] for name in GRIDS)))
+    stored = Grids(*(held[name] for name in GRIDS))
+    if fault := grids_fault(stored):
+        raise ValueError(fault)
+    grids = list(stored)
     queries: list[Example] = []
     first = ranked = 0
     for label, shown, count in zip(text["queries"], held["demonstrations"], held["candidates"], strict=True):

@@ -123,10 +123,11 @@ def read_vouched(path: Path) -> bytes:
     return content
 
 
-def find_files(folder: Path, problems: list[str] | None = None) -> list[Path]:
+def find_files(folder: Path, problems: list[str] | None = None, within: Path | None = None) -> list[Path]:
     """All entries at any depth that are no folders, sorted. Hidden ones are left out, links are followed once.
 
-    What is found may be no file: a pipe, or a link to nothing. A folder that cannot be read adds a line to `problems`.
+    What is found may be no file: a pipe, a link to nothing, or one that leads out of `within` (by default the folder),
+    which is not followed. A folder that cannot be read adds a line to `problems`.
     """
 
     def report(error: OSError) -> None:
@@ -134,19 +135,28 @@ def find_files(folder: Path, problems: list[str] | None = None) -> list[Path]:
             where = f"{show(Path(error.filename))}: cannot be read: {error.strerror}"
             problems.append(f"{where}; make it readable or remove it")
 
-    return sorted(_walk(folder, report))
+    return sorted(_walk(folder, within or folder, report))
 
 
-def _walk(folder: Path, report: Callable[[OSError], None]) -> Iterator[Path]:
+def _walk(folder: Path, within: Path, report: Callable[[OSError], None]) -> Iterator[Path]:
     seen: set[str] = set()
     for here, folders, names in os.walk(folder, followlinks=True, onerror=report):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        foreign = [name for name in folders if leads_out(Path(here, name), within)]
+        folders[:] = [name for name in folders if not name.startswith(".") and name not in foreign]
         if (real := os.path.realpath(here)) in seen:
             folders.clear()
             continue
         seen.add(real)
         # A copy from a Mac brings a hidden, binary "._name.json" beside each file.
-        yield from (Path(here, name) for name in names if name[0] != ".")
+        yield from (Path(here, name) for name in (*names, *foreign) if name[0] != ".")
+
+
+def leads_out(path: Path, within: Path) -> bool:
+    """Whether a path is a link to a place outside of a folder: whoever unpacks an archive has not chosen its links."""
+    if not path.is_symlink():
+        return False
+    inside = os.path.realpath(within)
+    return os.path.commonpath([os.path.realpath(path), inside]) != inside
 
 
 def show(text: str | Path) -> str:

@@ -5,10 +5,6 @@ Frames of pair p are 2p (input) and 2p + 1 (output). Pairs are task-major, demon
 
 import io
 import json
-import lzma
-import struct
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from arcjepa.archives import DAMAGED, read_arrays
 from arcjepa.errors import UserError
 from arcjepa.files import write_atomic
 from arcjepa.tasks import MAX_SIDE, N_COLOURS, Pair, Task
@@ -29,11 +26,6 @@ ARRAYS: dict[str, type] = {
     "pair_is_test": np.bool_,
 }
 TEXTS = ("task_ids", "rules")
-# What zipfile, numpy and json raise on bytes that are not, or no longer, what was written.
-DAMAGED = (
-    *(OSError, ValueError, KeyError, EOFError, TypeError, RuntimeError, struct.error),
-    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,8 +172,7 @@ def load_frames(path: str | Path) -> Frames:
     """
     again = "delete it and run the workflow again"
     try:
-        with zipfile.ZipFile(path) as archive:
-            arrays: dict[str, Any] = {name: _member(archive, name) for name in (*ARRAYS, *TEXTS)}
+        arrays: dict[str, Any] = read_arrays(path, (*ARRAYS, *TEXTS))
         texts: dict[str, Any] = {name: tuple(json.loads(arrays.pop(name).tobytes())) for name in TEXTS}
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; run the workflow to make it") from error
@@ -191,12 +182,6 @@ def load_frames(path: str | Path) -> Frames:
     if fault := _fault(frames):
         raise UserError(f"{path}: {fault}; {again}")
     return frames
-
-
-def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
-    """One array. The whole member is read first, so that its checksum is tested before a byte is believed."""
-    content = io.BytesIO(archive.read(f"{name}.npy"))
-    return np.lib.format.read_array(content, allow_pickle=False)
 
 
 def _fault(frames: Frames) -> str:
@@ -211,12 +196,25 @@ def _fault(frames: Frames) -> str:
         return f"{len(frames.pair_is_test)} marks for {frames.n_pairs} pairs, {len(frames.rules)} rules"
     if not all(isinstance(text, str) for text in frames.task_ids + frames.rules):
         return "a task id or rule is no string"
-    sides = np.concatenate([frames.height, frames.width])
-    if ((sides < 1) | (sides > MAX_SIDE)).any():
-        return f"a height or width is not within 1 to {MAX_SIDE}"
-    if frames.start[-1] != len(frames.cells) or (frames.cells >= N_COLOURS).any():
-        return f"{len(frames.cells)} cells for {frames.start[-1]}, or a colour above {N_COLOURS - 1}"
+    if fault := grids_fault(frames):
+        return fault
     order = 2 * frames.pair_task.astype(np.int64) + frames.pair_is_test
     if frames.n_pairs and (order[0] < 0 or order[-1] >= 2 * frames.n_tasks or (np.diff(order) < 0).any()):
         return "pairs are not ordered by task, demonstrations first"
+    return ""
+
+
+def grids_fault(grids: Grids) -> str:
+    """What is wrong with grids that were read from a file, "" if nothing is."""
+    for name in ("cells", "height", "width"):
+        array = getattr(grids, name)
+        if array.dtype != np.uint8 or array.ndim != 1:
+            return f"{name} is {array.dtype} {array.shape}, expected one axis of uint8"
+    if len(grids.height) != len(grids.width):
+        return f"{len(grids.height)} heights and {len(grids.width)} widths"
+    sides = np.concatenate([grids.height, grids.width])
+    if ((sides < 1) | (sides > MAX_SIDE)).any():
+        return f"a height or width is not within 1 to {MAX_SIDE}"
+    if grids.start[-1] != len(grids.cells) or (grids.cells >= N_COLOURS).any():
+        return f"{len(grids.cells)} cells for {grids.start[-1]}, or a colour above {N_COLOURS - 1}"
     return ""

@@ -22,20 +22,41 @@ PLAINER = {
 
 
 def validated(
-    model: type[Model], tree: Mapping[str, Any], place: Callable[[Any], str], between: bool = True
+    model: type[Model],
+    tree: Mapping[str, Any],
+    place: Callable[[Any], str],
+    between: bool = True,
+    source: str = "params.yaml",
 ) -> Model | None:
     """The model of a tree.
 
     `place`: the key of a problem of pydantic's, as it was written. `between`: whether what settings are to each other
-    counts too, beside what each of them is; else None where only that is wrong. Errors: UserError.
+    counts too, beside what each of them is; else None where only that is wrong. `source`: what errors begin with.
+    Errors: UserError.
     """
     try:
         return model.model_validate(dict(tree))
     except ValidationError as error:
         found = [problem for problem in error.errors() if between or problem["type"] != "value_error"]
     if found:
-        raise UserError("params.yaml: " + "; ".join(_sentence(one, model, place(one)) for one in found[:MOST]))
+        raise UserError(f"{source}: " + "; ".join(_sentence(one, model, place(one)) for one in found[:MOST]))
     return None
+
+
+def revalidated(settings: Model) -> Model:
+    """These settings, once they are found valid: pydantic lets `model_construct` and `model_copy` make any.
+
+    Errors: UserError as for params.yaml, beginning with the name of the settings' class.
+    """
+    kind = type(settings)
+    found = validated(kind, _plain(settings), lambda problem: dotted("", problem["loc"], {}), source=kind.__name__)
+    assert found is not None
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """Settings as mappings, with the fields that `model_dump` leaves out."""
+    return {name: _plain(inner) for name, inner in vars(value).items()} if isinstance(value, BaseModel) else value
 
 
 def problems(model: type[BaseModel], tree: Mapping[str, Any]) -> list[tuple[Location, str]]:

@@ -3,7 +3,8 @@
 import copy
 import difflib
 import math
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,8 +20,16 @@ LARGEST = 2**63
 _PLAIN = {f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq", "str", "int", "float", "bool", "null")}
 
 
+_SCIENTIFIC = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+")
+"""Numbers that YAML 1.1 takes for text, and YAML 1.2 and DVC for numbers: DVC writes 1e-05 for 0.00001."""
+_OTHER_BASE = re.compile(r"[-+]?0[0-7_]+|.*:.*")
+"""Whole numbers that YAML 1.1 reads to base 8 or 60, and YAML 1.2 and DVC do not: 010, 1:30."""
+
+
 class _StrictLoader(yaml.SafeLoader):
     """SafeLoader of plain values alone: no tags, no aliases, no dates, nothing deep, no key twice in a mapping.
+
+    1e-4 is a number to it.
 
     Not libyaml's, which is 8 ms faster: it takes tabs that Snakemake, reading the same file after us, refuses.
     """
@@ -50,6 +59,8 @@ class _StrictLoader(yaml.SafeLoader):
             value = super().construct_object(node, deep)
         except ValueError:
             _refuse(f"{node.value:.20}... is no number that can be read", node)
+        if node.tag.endswith((":int", ":float")) and _OTHER_BASE.fullmatch(node.value):
+            _refuse(f"{node.value} is read as {value}; write that, or quote it", node)
         if isinstance(value, int) and abs(value) > LARGEST:
             _refuse(f"{node.value:.20}... is too large; allowed are whole numbers up to 2^63", node)
         return value
@@ -65,6 +76,9 @@ class _StrictLoader(yaml.SafeLoader):
                 _refuse(f"key {key!r} is given twice", key_node)
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+
+_StrictLoader.add_implicit_resolver("tag:yaml.org,2002:float", _SCIENTIFIC, list("-+.0123456789"))
 
 
 def _refuse(problem: str, at: Any) -> NoReturn:
@@ -112,6 +126,24 @@ def _sentence(error: yaml.MarkedYAMLError) -> str:
     where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
     problem = " ".join(", ".join(filter(None, (error.context, error.problem))).split())
     return where + ("a tab cannot indent; use spaces" if r"'\t'" in problem else problem)
+
+
+def check_arguments(arguments: Iterable[str]) -> None:
+    """What is given to `snakemake --config`, as KEY=VALUE. UserError for a setting that is given twice, of which
+    Snakemake would take the last one without a word."""
+    seen: set[str] = set()
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        try:
+            read = _StrictLoader(value).get_single_data() if value[:1] in ("{", "[") else None
+        except yaml.MarkedYAMLError as error:
+            raise UserError(f"--config {key}: {_sentence(error)}") from None
+        except yaml.reader.ReaderError as error:
+            raise UserError(f"--config {key}: character {error.character:#x} is not allowed in YAML") from None
+        for path in [".".join(path) for path, _ in leaves({key: read})]:
+            if path in seen:
+                raise UserError(f"--config {path}: is given twice; give it once")
+            seen.add(path)
 
 
 def typed(tree: Mapping[str, Any]) -> dict[str, Any]:
@@ -208,14 +240,19 @@ def did_you_mean(key: str, allowed: Mapping[str, Any] | list[str]) -> str:
     return f"; did you mean {near[0]}?" if near else f"; allowed are {', '.join(sorted(allowed))}"
 
 
+def misspelt(key: str, given: Iterable[str]) -> str:
+    """'; did you mean KEY by X?' for the given key that is nearest to a missing one, '' where none is near."""
+    near = difflib.get_close_matches(key, [name for name in given if isinstance(name, str)], n=1, cutoff=0.6)
+    return f"; did you mean {key} by {near[0]}?" if near else ""
+
+
 def number_hint(value: Any) -> str:
-    """How to write a number that YAML read as text, '' for anything else."""
+    """How to write a number that was given as text, '' for anything else."""
     if isinstance(value, str):
         try:
             number = float(value)
         except ValueError:
             return ""
         if math.isfinite(number):
-            mantissa, _, exponent = value.lower().partition("e")
-            return f" (YAML reads {value} as text: write {float(mantissa)}e{int(exponent):+03d})" if exponent else ""
+            return f" (it is text: write {value.strip()} without quotes)"
     return ""

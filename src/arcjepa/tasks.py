@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from arcjepa.errors import UserError
-from arcjepa.files import JsonObject, check_duplicates, enumerated, find_files, read_json, show, show_value
+from arcjepa.files import JsonObject, check_duplicates, enumerated, find_files, leads_out, read_json, show, show_value
 
 MAX_SIDE = 30
 N_COLOURS = 10
@@ -60,8 +60,10 @@ class Collection:
     ignored: list[str] = field(default_factory=list)
 
 
-def load_collection(path: str | Path) -> Collection:
+def load_collection(path: str | Path, within: Path | None = None) -> Collection:
     """All tasks of a file, or of the *.json files at any depth of a folder, in the order of their paths.
+
+    `within`: the folder that no link may lead out of, by default `path` or what it lies in.
 
     Raises nothing for bad content: every problem is a line of `problems`, and the good tasks are kept.
     Two files of one name in different folders that hold different tasks are told apart by their path.
@@ -71,9 +73,12 @@ def load_collection(path: str | Path) -> Collection:
     if not root.exists():
         result.problems.append(f"{show(root)}: no such file or folder")
         return result
-    files = [root]
+    files, within = [root], within or (root if root.is_dir() else root.parent)
     if root.is_dir():
-        found = find_files(root, result.problems)
+        found = find_files(root, result.problems, within)
+        foreign = {file for file in found if leads_out(file, within)}
+        result.problems.extend(_foreign(file, within) for file in sorted(foreign))
+        found = [file for file in found if file not in foreign]
         files = [file for file in found if is_json(file)]
         result.ignored.extend(show(file.relative_to(root)) for file in found if not is_json(file))
     if not files and not result.problems:
@@ -83,8 +88,12 @@ def load_collection(path: str | Path) -> Collection:
     origin: dict[str, tuple[Path, Task]] = {}
     for file in files:
         if not is_joined_solutions(file, files):
-            _add(result, origin, load_file(file), file, root)
+            _add(result, origin, load_file(file, within), file, root)
     return result
+
+
+def _foreign(file: Path, within: Path) -> str:
+    return f"{show(file)}: is a link that leads out of {show(within)}; copy there what it leads to"
 
 
 def is_json(path: Path) -> bool:
@@ -109,12 +118,12 @@ def _add(result: Collection, origin: dict[str, tuple[Path, Task]], loaded: Colle
             result.hidden_tests[task.id] = loaded.hidden_tests[found.id]
 
 
-def load_file(path: Path) -> Collection:
-    """All tasks of one JSON file; problems are collected, one a task at most."""
+def load_file(path: Path, within: Path) -> Collection:
+    """All tasks of one JSON file; problems are collected, one a task at most. `within`: as for a collection."""
     result = Collection()
     try:
-        data = read_json(path)
-        solutions = _solutions_of(path)
+        data = _read(path, within)
+        solutions = _solutions_of(path, within)
         if "train" in data or "test" in data:
             data = {path.stem: data}
         elif not data:
@@ -141,12 +150,18 @@ def is_joined_solutions(file: Path, files: list[Path]) -> bool:
     return file.name.endswith(SOLUTIONS) and beside in files
 
 
-def _solutions_of(path: Path) -> dict[str, Any]:
+def _read(path: Path, within: Path) -> dict[str, Any]:
+    if leads_out(path, within):
+        raise UserError(_foreign(path, within))
+    return read_json(path)
+
+
+def _solutions_of(path: Path, within: Path) -> dict[str, Any]:
     """The solutions beside a Kaggle challenges file, {} where there are none."""
     beside = path.with_name(path.name.removesuffix(CHALLENGES) + SOLUTIONS)
     if not path.name.endswith(CHALLENGES) or not beside.exists():
         return {}
-    solutions = read_json(beside)
+    solutions = _read(beside, within)
     check_duplicates(solutions, show(beside))
     return solutions
 

@@ -7,13 +7,14 @@ the mask and which entries it touches. What does not fit in `max_objects` is sum
 
 import hashlib
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import safetensors.numpy
 
+from arcjepa.archives import DAMAGED
 from arcjepa.errors import UserError
 from arcjepa.files import write_atomic
 from arcjepa.frames import Frames, Grids, offsets
@@ -30,6 +31,7 @@ from arcjepa.layout import (
     Rules,
     allocate,
 )
+from arcjepa.token_checks import ARRAYS, tokens_fault
 
 FORMAT = 1  # of the file: raise it when an array changes its meaning
 CHUNK = 1024  # frames per compiled call: bounds the worst-case buffers at some 8 MiB for 16 objects
@@ -76,9 +78,6 @@ class Tokens:
 
     def __len__(self) -> int:
         return len(self.height)
-
-
-ARRAYS = tuple(field.name for field in fields(Tokens) if field.type is np.ndarray)
 
 
 def tokenise(frames: Grids, settings: Settings) -> Tokens:
@@ -198,16 +197,31 @@ def save_tokens(path: str | Path, tokens: Tokens) -> None:
     arrays["text"] = np.frombuffer(json.dumps(text).encode(), np.uint8)
     data = safetensors.numpy.save(arrays)
     write_atomic(path, data)
-    write_atomic(manifest_path(path), _manifest(path, data))
+    write_atomic(manifest_path(path), manifest(path, data))
 
 
 def load_tokens(path: str | Path) -> Tokens:
     """Read what `save_tokens` wrote; UserError names a file that is missing or differs from its manifest."""
     path = Path(path)
-    data, manifest = _read(path), _read(manifest_path(path))
-    if manifest != _manifest(path, data):
+    data, recorded = _read(path), _read(manifest_path(path))
+    if recorded != manifest(path, data):
         raise UserError(f"{path}: {len(data)} bytes that are not those of {manifest_path(path)}; {_remake(path)}")
-    arrays = safetensors.numpy.load(data)
+    try:
+        tokens = _unpack(data)
+        fault = tokens_fault(tokens)
+    except DAMAGED as error:
+        fault = f"holds no tokens ({' '.join(str(error).split()):.200})"
+    if fault:
+        raise UserError(f"{path}: {fault}; {_remake(path)}")
+    return tokens
+
+
+def _unpack(data: bytes) -> Tokens:
+    """Tokens as they are in a file. Errors: one of DAMAGED."""
+    try:
+        arrays = safetensors.numpy.load(data)
+    except safetensors.SafetensorError as error:
+        raise ValueError(error) from error
     text: dict[str, Any] = json.loads(arrays.pop("text").tobytes())
     ids, rules = tuple(text["task_ids"]), tuple(text["rules"])
     return Tokens(**arrays, task_ids=ids, rules=rules, max_objects=text["max_objects"])
@@ -217,9 +231,12 @@ def manifest_path(path: str | Path) -> Path:
     return Path(f"{path}.json")
 
 
-def _manifest(path: Path, data: bytes) -> bytes:
+def manifest(path: Path, data: bytes) -> bytes:
+    """What the manifest of a file with this content says."""
     digest = hashlib.sha256(data).hexdigest()
-    content = {"file": path.name, "format": FORMAT, "bytes": len(data), "sha256": digest}
+    # With its folder, as files of two scales have the same names.
+    name = "/".join(path.absolute().parts[-2:])
+    content = {"file": name, "format": FORMAT, "bytes": len(data), "sha256": digest}
     return (json.dumps(content, indent=2) + "\n").encode()
 
 

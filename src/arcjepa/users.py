@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from arcjepa.errors import UserError
-from arcjepa.files import MAX_FILE_BYTES, find_files, show
+from arcjepa.files import MAX_FILE_BYTES, find_files, leads_out, show
 from arcjepa.tasks import Collection, is_joined_solutions, is_json, load_collection
 
 RESERVED_PREFIXES = ("synthetic-", "candidates-")
@@ -34,6 +34,10 @@ def user_paths(folder: str | Path) -> dict[str, Path]:
     entries = [path for path in _entries(Path(folder)) if _is_set(path)]
     paths: dict[str, Path] = {}
     for path in entries:
+        if leads_out(path, Path(folder)):
+            raise UserError(
+                f"{show(path)}: is a link that leads out of {show(Path(folder))}; copy there what it leads to"
+            )
         if not (path.is_file() or path.is_dir()):
             raise UserError(f"{show(path)}: is no file and no folder; allowed: JSON files and folders; move it away")
         if is_joined_solutions(path, entries):
@@ -80,7 +84,7 @@ def _check_name(name: str, path: Path, others: dict[str, Path]) -> None:
 
 def load_set(path: Path) -> Collection:
     """One set. UserError if it holds nothing good: its problems, one a line."""
-    collection = load_collection(path)
+    collection = load_collection(path, path.parent)
     if not collection.tasks:
         problems = collection.problems
         head = f"{show(path)}: no good task in it, {len(problems)} problems; mend it or move it away"
@@ -96,23 +100,29 @@ def first_problems(problems: list[str]) -> list[str]:
 
 def user_files(folder: str | Path) -> list[Path]:
     """Every file of the user's at any depth, those that are not read included; sorted, hidden ones left out."""
-    inside = [find_files(path) if path.is_dir() else [path] for path in _entries(Path(folder))]
+    root = Path(folder)
+    inside = [
+        find_files(path, within=root) if path.is_dir() and not leads_out(path, root) else [path]
+        for path in _entries(root)
+    ]
     return [file for files in inside for file in files]
 
 
 def set_files(path: Path) -> list[Path]:
     """The files that are read for the set at `path`: what else lies beside them changes no task."""
     if path.is_dir():
-        return [file for file in find_files(path) if is_json(file)]
+        found = find_files(path, within=path.parent)
+        return [file for file in found if is_json(file) or leads_out(file, path.parent)]
     return [path, *(other for other in _entries(path.parent) if is_joined_solutions(other, [path]))]
 
 
-def watchable(files: Iterable[Path]) -> list[str]:
-    """Those that can be inputs of a rule: readable, and without what Snakemake takes for a wildcard or refuses.
+def watchable(files: Iterable[Path], within: str | Path) -> list[str]:
+    """Those that can be inputs of a rule: readable, no link out of `within`, and without what Snakemake takes for a
+    wildcard or refuses.
 
     The others are in `content_digest` all the same, and the job that reads them says what is wrong with them.
     """
-    return [str(file) for file in files if _can_be_watched(file)]
+    return [str(file) for file in files if _can_be_watched(file) and not leads_out(file, Path(within))]
 
 
 def _can_be_watched(file: Path) -> bool:
@@ -120,11 +130,12 @@ def _can_be_watched(file: Path) -> bool:
     return name.isprintable() and not set("{}") & set(name) and file.is_file() and os.access(file, os.R_OK)
 
 
-def content_digest(files: Iterable[Path]) -> str:
-    """16 hex digits of names and contents; of what is not read, names alone. Raises nothing."""
+def content_digest(files: Iterable[Path], within: str | Path) -> str:
+    """16 hex digits of names and contents; of what is not read, or leads out of `within`, names alone. Raises nothing."""
     total = hashlib.sha256()
     for file in sorted(files):
-        for part in (os.fsencode(file), _content(file)):
+        content = b"leads out" if leads_out(file, Path(within)) else _content(file)
+        for part in (os.fsencode(file), content):
             total.update(hashlib.sha256(part).digest())
     return total.hexdigest()[:16]
 

@@ -51,7 +51,8 @@ def test_command_line(finished: Project, setting: str, parts: list[str]) -> None
     [
         ("lambda_sigreg: 1.0", "lamda_sigreg: 1.0", ["lamda_sigreg", "did you mean lambda_sigreg"]),
         ("lambda_sigreg: 1.0", "lambda_sigreg: 1.0\nlambda_sigreg: 2.0", ["line", "'lambda_sigreg'", "twice"]),
-        ("lambda_sigreg: 1.0", "lambda_sigreg: 1e-4", ["lambda_sigreg", "1e-4", "write 1.0e-04"]),
+        ("lambda_sigreg: 1.0", "lambda_sigreg: '1e-4'", ["lambda_sigreg", "1e-4", "without quotes"]),
+        ("max_side: 14", "max_side: 014", ["line", "014 is read as 12"]),
         ("lambda_sigreg: 1.0", "lambda_sigreg: .nan", ["lambda_sigreg", "finite"]),
         ("lambda_sigreg: 1.0", "lambda_sigreg: true", ["lambda_sigreg", "True"]),
         ("user_training: []", "user_training:\n  - nobody", ["user_training", "'nobody'", "data/raw/user"]),

@@ -17,7 +17,7 @@ from arcjepa import config as settings
 from arcjepa.core import core_files
 from arcjepa.errors import UserError
 from arcjepa.gpu import check_gpu
-from arcjepa.params import did_you_mean, read_params, typed
+from arcjepa.params import check_arguments, did_you_mean, read_params, typed
 from arcjepa.provenance import code_files, digest, files_below
 from arcjepa.users import content_digest, load_users, set_files
 from arcjepa.users import user_files, user_paths, watchable
@@ -39,8 +39,10 @@ def one_line_errors():
 
 
 with one_line_errors():
-    # Snakemake's own reader takes the last of two equal keys without a word.
-    read_params(Path("params.yaml"))
+    # Snakemake's own readers take the last of two equal keys without a word, and 1e-4 for text.
+    GIVEN = [Path("params.yaml"), *workflow.config_settings.configfiles]
+    GIVEN = [read_params(path) for path in GIVEN]
+    check_arguments(workflow.config_settings.config_args or [])
 
 
 configfile: "params.yaml"
@@ -49,6 +51,8 @@ configfile: "params.yaml"
 USER = "data/raw/user"
 
 with one_line_errors():
+    for tree in GIVEN:
+        update_config(config, tree)
     # All that is nested in --config is text to Snakemake.
     update_config(config, typed(workflow.config_settings.config))
     PARAMS = settings.from_mapping(config)
@@ -172,7 +176,7 @@ def training_user_files(wildcards=None):
 
 def watched(files):
     """As input: those of these files that Snakemake can watch; their digest, a param, sees the others too."""
-    return lambda wildcards: watchable(files(wildcards))
+    return lambda wildcards: watchable(files(wildcards), USER)
 
 
 def tokens_of(names):

