@@ -35,7 +35,12 @@ def trained(name: str, changes: dict[str, Any] | None = None) -> Trainer:
 
 
 def saved(folder: Path, name: str = "phase2", changes: dict[str, Any] | None = None) -> tuple[Trainer, Path]:
+    """A trainer whose matrices are rounded as files round them, and its file."""
     trainer, path = trained(name, changes), folder / "encoder.safetensors"
+    with torch.no_grad():
+        for value in trainer.jepa.state_dict().values():
+            if value.is_floating_point() and value.ndim > 1:
+                value.copy_(value.half())
     save_encoder(path, trainer.jepa, trainer.phase, tiny_params().tokens)
     return trainer, path
 
@@ -53,6 +58,32 @@ def test_what_was_saved_is_what_is_loaded(tmp_path: Path, tokens: Tokens, name: 
     counts, live_counts = loaded.code_counts(tokens), live.code_counts(tokens)
     assert np.array_equal(counts, live_counts) if counts is not None else live_counts is None
     assert not any("teacher" in key for key in load_file(path))
+
+
+@pytest.mark.parametrize("name", ["baseline", "phase3"])
+def test_half_precision_changes_most_embeddings_by_less_than_a_thousandth(
+    tmp_path: Path, tokens: Tokens, name: str
+) -> None:
+    trainer, path = trained(name), tmp_path / "encoder.safetensors"
+    save_encoder(path, trainer.jepa, trainer.phase, tiny_params().tokens)
+    exact = FrozenEncoder(trainer.jepa, trainer.phase).embed(tokens).projected
+    off = np.linalg.norm(load_encoder(path).embed(tokens).projected - exact, axis=1)
+    # Few objects lie so close between two codes that rounding gives them the other one.
+    assert 0 < np.median(off / np.linalg.norm(exact - exact.mean(0), axis=1)) < 1e-3
+
+
+def test_what_no_half_can_hold_is_kept_whole(tmp_path: Path) -> None:
+    trainer, path = trained("baseline"), tmp_path / "encoder.safetensors"
+    with torch.no_grad():
+        trainer.jepa.encoder.quantizer.codebook[0, 0] = 1e5
+    save_encoder(path, trainer.jepa, trainer.phase, tiny_params().tokens)
+    assert load_encoder(path).jepa.encoder.quantizer.codebook[0, 0] == 1e5
+
+
+def test_a_file_holds_nothing_that_only_training_needs(tmp_path: Path) -> None:
+    names = load_file(saved(tmp_path, "baseline")[1])
+    assert "encoder.quantizer.codebook" in names
+    assert not any(name.endswith(("sums", "counts", "usage")) or "teacher" in name for name in names)
 
 
 def test_the_loaded_encoder_trains_no_more(tmp_path: Path, tokens: Tokens) -> None:

@@ -15,7 +15,6 @@ from model_cases import (
     tiny_phase,
     tiny_trainer,
     trained,
-    weights,
 )
 
 from arcjepa.config import hyperparameters, resolved
@@ -37,6 +36,11 @@ OWN_TERMS = {
 # --- stopping
 
 
+def parameters(module: torch.nn.Module) -> torch.Tensor:
+    """All that is trained, as one vector."""
+    return torch.cat([p.detach().flatten() for p in module.parameters()])
+
+
 def test_an_early_stop_keeps_the_best_weights(tmp_path: Path) -> None:
     """Nothing counts as an improvement after epoch 1: its weights are kept."""
     phase = budget(tiny_phase("phase1", {"stopping.patience": 2, "stopping.min_delta": 100.0}), epochs=6, sequences=64)
@@ -46,9 +50,11 @@ def test_an_early_stop_keeps_the_best_weights(tmp_path: Path) -> None:
     kept = load_encoder(tmp_path / "encoder.safetensors")
     trainer = Trainer(phase, tiny_corpus(), 0, "cpu")
     steps(trainer, 2)
-    assert weights(kept.jepa.encoder).equal(weights(trainer.jepa.encoder))
+    # But for the rounding of the file.
+    torch.testing.assert_close(parameters(kept.jepa.encoder), parameters(trainer.jepa.encoder), rtol=1e-3, atol=1e-6)
     steps(trainer, 1)
-    assert not weights(kept.jepa.encoder).equal(weights(trainer.jepa.encoder))
+    moved = parameters(kept.jepa.encoder) - parameters(trainer.jepa.encoder)
+    assert moved.abs().max() > 1e-3
 
 
 def test_a_run_that_improves_is_not_stopped(tmp_path: Path) -> None:

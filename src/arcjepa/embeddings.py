@@ -130,8 +130,9 @@ def settle_norms(encoder: FrozenEncoder, tokens: Tokens, frames: np.ndarray | No
 
 
 def save_encoder(path: Path, jepa: JEPA, phase: Phase, tokens: TokenSettings) -> None:
-    """Encoder and predictor, without a teacher; in the metadata the settings that rebuild them, and a digest of all."""
-    weights = {name: value.contiguous().cpu() for name, value in jepa.state_dict().items() if "teacher." not in name}
+    """Encoder and predictor, without a teacher and in half precision, which is what is evaluated; in the metadata the
+    settings that rebuild them, and a digest of all."""
+    weights = {name: _halved(value.contiguous().cpu()) for name, value in jepa.state_dict().items() if _kept(name)}
     settings = {"phase": phase.model_dump(), "tokens": tokens.model_dump()}
     # One entry, as the order of several would differ from run to run.
     held = canonical(settings | {"sha256": _digest(weights, settings)})
@@ -157,7 +158,7 @@ def load_encoder(path: Path, device: str = "cpu") -> FrozenEncoder:
     differing = sorted(name for name in wanted.keys() | held.keys() if wanted.get(name) != held.get(name))
     if differing:
         raise UserError(f"{path}: does not fit its settings: {differing[0]:.80}; {again}")
-    jepa.load_state_dict(weights, strict=False)  # a teacher stays as it is
+    jepa.load_state_dict(weights, strict=False)  # a teacher, and what a codebook learns from, stay as they are
     return FrozenEncoder(jepa, phase, device)
 
 
@@ -176,9 +177,20 @@ def _fewest(phase: Phase) -> int:
     return model.layers * model.width**2 + model.predictor_layers * model.embedding**2
 
 
-def _kinds(weights: Mapping[str, torch.Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
-    """Shape and type by name, a teacher's left out."""
-    return {name: (value.shape, value.dtype) for name, value in weights.items() if "teacher." not in name}
+def _kept(name: str) -> bool:
+    """Whether an embedding or a prediction depends on these weights: not a teacher's, and not a codebook's sums."""
+    return "teacher." not in name and name.rsplit(".", 1)[-1] not in ("sums", "counts", "usage")
+
+
+def _halved(value: torch.Tensor) -> torch.Tensor:
+    """Matrices as float16, where their values have room in it; the rest (norms, biases, counts) as it is."""
+    fits = value.is_floating_point() and value.ndim > 1 and bool((value.abs() <= torch.finfo(torch.float16).max).all())
+    return value.half() if fits else value
+
+
+def _kinds(weights: Mapping[str, torch.Tensor]) -> dict[str, tuple[torch.Size, bool]]:
+    """Shape by name and whether it holds whole numbers, of those that are kept."""
+    return {name: (value.shape, value.is_floating_point()) for name, value in weights.items() if _kept(name)}
 
 
 def _digest(weights: Mapping[str, torch.Tensor], settings: Mapping[str, Any]) -> str:

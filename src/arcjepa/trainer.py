@@ -29,9 +29,9 @@ from arcjepa.views import DeviceTokens, count_objects
 
 STREAM_VALIDATION = 25
 VALIDATION_SEQUENCES, RECORD_EVERY, RECORD_ROWS = 2048, 100, 40
-ROOM_STEP = 512
-"""Room for objects comes in multiples of this, so that most seeds of a phase have the same, and what was compiled for
-one serves the others."""
+ROOM_STEP, ROOM_MARGIN = 512, 5.0
+"""Room for objects comes in multiples of this, and is that many standard deviations above the mean batch if the
+fullest one is not beyond: so most seeds of a phase have the same, and what was compiled for one serves the others."""
 COMPILER: dict[str, str | int | bool | Callable] = {"deterministic": True}
 """What the compiler is told: to time no variants, as the fastest is not the same in every run."""
 
@@ -144,25 +144,25 @@ class Trainer:
         return self.data.draw(sequence, self.drawn_by, step, training.batch_size, self.admitted)
 
     def _training_room(self) -> Room:
-        """For the fullest batches of the whole run, all of which are drawn here once to count their objects."""
-        most = []
+        """For all batches of the whole run, which are drawn here once to count their objects."""
+        counts: dict[float, list[torch.Tensor]] = {}
         for epoch in range(1, self.phase.training.epochs + 1):
-            self.begin_epoch(epoch)
+            admitted = self.begin_epoch(epoch)
             steps = torch.arange((epoch - 1) * self.steps_per_epoch, epoch * self.steps_per_epoch, device=self.device)
-            most.append(self._objects(self.tokens, self._draw(steps), len(steps)))
+            counts.setdefault(admitted, []).append(self._objects(self.tokens, self._draw(steps), len(steps)))
         self.begin_epoch(1)
-        return _rounded(most)
+        return _rounded([_enough(torch.cat(alike, 1)) for alike in counts.values()])
 
     def _validation_room(self) -> Room:
-        return _rounded([self._objects(self.validation_tokens, batch, 1) for batch in self.validation])
+        return _rounded([self._objects(self.validation_tokens, batch, 1)[:, 0] for batch in self.validation])
 
     def _objects(self, tokens: DeviceTokens, batch: Batch, count: int) -> torch.Tensor:
-        """(2,): objects in the frames of the fullest of `count` batches, and in those apart."""
+        """(2, count): objects in the frames of each of `count` batches, and in those apart."""
         own, apart = frames_of(self.phase.loss, batch)
         frames = own, batch.target[:0] if apart is None else apart
         # Frames are block by block, each with its batches one after the other.
         objects = [count_objects(tokens, part).view(-1, count, len(batch.target) // count) for part in frames]
-        return torch.stack([counts.sum((0, 2)).amax() for counts in objects])
+        return torch.stack([counts.sum((0, 2)) for counts in objects])
 
     def forward(
         self, tokens: DeviceTokens, batch: Batch, step: int | torch.Tensor, room: Room = (None, None)
@@ -279,6 +279,13 @@ def prediction_error(outputs: Outputs, phase: Phase) -> torch.Tensor:
     if phase.loss.prediction == "infonce":
         prediction, target = nn.functional.normalize(prediction, dim=-1), nn.functional.normalize(target, dim=-1)
     return (prediction - target).square().mean() / target.var(0).mean().clamp(min=1e-12)
+
+
+def _enough(objects: torch.Tensor) -> torch.Tensor:
+    """(2,) for batches with objects (2, n): for the fullest, and a fullest one as other seeds may have it."""
+    counts = objects.double()
+    likely = counts.mean(1) + ROOM_MARGIN * counts.std(1, unbiased=False)
+    return torch.maximum(objects.amax(1), likely.ceil().long())
 
 
 def _rounded(objects: list[torch.Tensor]) -> Room:
