@@ -17,11 +17,27 @@ import numpy as np
 
 # What zipfile, numpy and json raise on bytes that are not, or no longer, what was written.
 DAMAGED = (
-    *(OSError, ValueError, KeyError, EOFError, TypeError, RuntimeError, IndexError, MemoryError, OverflowError),
+    *(
+        OSError,
+        ValueError,
+        KeyError,
+        EOFError,
+        TypeError,
+        RuntimeError,
+        IndexError,
+        MemoryError,
+        OverflowError,
+        SyntaxError,
+    ),
     *(struct.error, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
 )
 KINDS = "biuf"
 """Booleans, whole numbers and floats: no objects, no text, no records."""
+
+
+def reason(error: BaseException) -> str:
+    """What an error says, in one short line."""
+    return " ".join(str(error).split())[:120]
 
 
 def read_arrays(path: str | Path, names: Iterable[str]) -> dict[str, np.ndarray]:

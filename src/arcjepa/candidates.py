@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from arcjepa.archives import DAMAGED, read_arrays
+from arcjepa.archives import DAMAGED, read_arrays, reason
 from arcjepa.errors import UserError
 from arcjepa.files import write_atomic
 from arcjepa.frames import Frames, Grids, grids_fault
@@ -138,7 +138,7 @@ def load_candidates(path: Path) -> Candidates:
     try:
         held = read_arrays(path, ARRAYS)
     except DAMAGED as error:
-        raise UserError(f"{path}: no candidates file ({error}); {again}") from error
+        raise UserError(f"{path}: no candidates file ({reason(error)}); {again}") from error
     candidates = Candidates(Grids(*(held.pop(name) for name in ARRAYS[:3])), **held)
     if fault := _fault(candidates):
         raise UserError(f"{path}: {fault}; {again}")
@@ -147,7 +147,9 @@ def load_candidates(path: Path) -> Candidates:
 
 def _fault(candidates: Candidates) -> str:
     """What is inconsistent, "" if nothing is."""
-    limits = {"query": len(candidates.query_pair), "kind": len(KINDS), "grid": len(candidates.grids.height)}
+    if fault := grids_fault(candidates.grids):
+        return fault
+    limits = {"query": candidates.query_pair.size, "kind": len(KINDS), "grid": len(candidates.grids)}
     for name, limit in ({"query_pair": 2**31} | limits).items():
         values = getattr(candidates, name)
         if values.dtype != np.int64 or values.ndim != 1:
@@ -158,4 +160,4 @@ def _fault(candidates: Candidates) -> str:
         return f"{len(candidates.query)} queries, {len(candidates.kind)} kinds and {len(candidates.grid)} grids"
     if (np.diff(candidates.query * len(KINDS) + candidates.kind) < 0).any():
         return "entries are not ordered by query and kind"
-    return grids_fault(candidates.grids)
+    return ""

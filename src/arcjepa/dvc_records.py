@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from arcjepa.archives import reason
 from arcjepa.errors import UserError
 
 METADATA = ".snakemake/metadata"
@@ -62,8 +63,7 @@ class DvcRecords:
             stages = yaml.safe_load(path.read_bytes())["stages"].values() if path.exists() else []
             return [Out(str(entry["path"]), str(entry["md5"])) for stage in stages for entry in stage.get(kind, [])]
         except (yaml.YAMLError, KeyError, TypeError, AttributeError, RecursionError, ValueError) as error:
-            reason = " ".join(str(error).split())[:120]
-            raise UserError(f"{LOCK}: is not as DVC writes it ({reason}); type: git checkout {LOCK}") from None
+            raise UserError(f"{LOCK}: is not as DVC writes it ({reason(error)}); type: git checkout {LOCK}") from None
 
     @cached_property
     def files(self) -> dict[str, str]:

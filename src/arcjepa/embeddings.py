@@ -16,6 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from arcjepa.archives import reason
 from arcjepa.config import canonical
 from arcjepa.data_settings import TokenSettings
 from arcjepa.errors import UserError
@@ -147,8 +148,7 @@ def load_encoder(path: Path, device: str = "cpu") -> FrozenEncoder:
         recorded, phase = settings.pop("sha256"), Phase.model_validate(settings["phase"])
         found = _digest(weights, settings)
     except UNUSABLE as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path}: is no encoder of ours: {reason}; {again}") from None
+        raise UserError(f"{path}: is no encoder of ours: {reason(error)}; {again}") from None
     if recorded != found:
         raise UserError(f"{path}: is damaged or edited: its SHA-256 is not the one that it records; {again}")
     if sum(value.numel() for value in weights.values()) < _fewest(phase):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from arcjepa.archives import DAMAGED, read_arrays
+from arcjepa.archives import DAMAGED, read_arrays, reason
 from arcjepa.candidates import KINDS
 from arcjepa.errors import UserError
 from arcjepa.files import write_atomic
@@ -103,12 +103,16 @@ def load_examples(path: Path) -> Examples:
     try:
         return _examples(read_arrays(path, (*GRIDS, *ARRAYS, "text")))
     except DAMAGED as error:
-        raise UserError(f"{path}: no examples file ({error}); {again}") from error
+        raise UserError(f"{path}: no examples file ({reason(error)}); {again}") from error
 
 
 def _examples(held: dict[str, np.ndarray]) -> Examples:
     """What the arrays hold. Errors: one of DAMAGED where they do not fit each other."""
     text = json.loads(held["text"].tobytes())
+    kinds = dict.fromkeys(("demonstrations", "candidates", "order"), "int64 1")
+    for name, kind in (kinds | {"embeddings": "float32 2", "text": "uint8 1"}).items():
+        if kind != f"{held[name].dtype} {held[name].ndim}":
+            raise ValueError(f"{name} is {held[name].dtype} of {held[name].ndim} axes, expected {kind}")
     stored = Grids(*(held[name] for name in GRIDS))
     if fault := grids_fault(stored):
         raise ValueError(fault)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from arcjepa.archives import DAMAGED, damaged_member
+from arcjepa.archives import DAMAGED, damaged_member, reason
 from arcjepa.dvc_records import file_digest
 from arcjepa.files import VOUCHERS
 from arcjepa.former_runs import FORMER
@@ -91,7 +91,7 @@ def _archive_fault(path: Path) -> Fault:
     except FileNotFoundError:
         raise
     except DAMAGED as error:
-        return "an .npz archive", f"{' '.join(str(error).split())[:120]}"
+        return "an .npz archive", reason(error)
     return ("members as their checksums say", f"{member[:80]} damaged") if member else None
 
 
@@ -120,5 +120,5 @@ def _encoder_fault(path: Path) -> Fault:
     try:
         recorded, found = recorded_and_found(path)
     except ValueError as error:
-        return "an encoder", " ".join(str(error).split())[:120]
+        return "an encoder", reason(error)
     return None if recorded == found else (f"SHA-256 {recorded[:SHOWN]} (its own record)", found[:SHOWN])

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from arcjepa.archives import DAMAGED, read_arrays
+from arcjepa.archives import DAMAGED, read_arrays, reason
 from arcjepa.errors import UserError
 from arcjepa.files import write_atomic
 from arcjepa.tasks import MAX_SIDE, N_COLOURS, Pair, Task
@@ -177,7 +177,7 @@ def load_frames(path: str | Path) -> Frames:
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; run the workflow to make it") from error
     except DAMAGED as error:
-        raise UserError(f"{path}: not a readable frames file ({error}); {again}") from error
+        raise UserError(f"{path}: not a readable frames file ({reason(error)}); {again}") from error
     frames = Frames(**arrays, **texts)
     if fault := _fault(frames):
         raise UserError(f"{path}: {fault}; {again}")

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import safetensors.numpy
 
-from arcjepa.archives import DAMAGED
+from arcjepa.archives import DAMAGED, reason
 from arcjepa.errors import UserError
 from arcjepa.files import write_atomic
 from arcjepa.frames import Frames, Grids, offsets
@@ -210,7 +210,7 @@ def load_tokens(path: str | Path) -> Tokens:
         tokens = _unpack(data)
         fault = tokens_fault(tokens)
     except DAMAGED as error:
-        fault = f"holds no tokens ({' '.join(str(error).split()):.200})"
+        fault = f"holds no tokens ({reason(error)})"
     if fault:
         raise UserError(f"{path}: {fault}; {_remake(path)}")
     return tokens

@@ -131,7 +131,7 @@ def _can_be_watched(file: Path) -> bool:
 
 
 def content_digest(files: Iterable[Path], within: str | Path) -> str:
-    """16 hex digits of names and contents; of what is not read, or leads out of `within`, names alone. Raises nothing."""
+    """16 hex digits of names and contents; of what is not read, or leads out of `within`, names. Raises nothing."""
     total = hashlib.sha256()
     for file in sorted(files):
         content = b"leads out" if leads_out(file, Path(within)) else _content(file)
