@@ -152,3 +152,21 @@ def relations() -> Relations:
     made = torch.randn(F + 1, B, S, W)
     adjacent = torch.rand(F + 1, B, S, S) < 0.5
     return Relations(made, adjacent | adjacent.transpose(-1, -2))
+
+
+VARIANTS: list[tuple[str, dict[str, Any]]] = [
+    ("baseline", {}),
+    ("phase2", {}),
+    ("phase2", {"quantizer.kind": "none"}),
+    ("phase2", {"quantizer.kind": "fsq"}),
+    ("phase2", {"sequence.framing": "query"}),
+    ("phase3", {}),
+]
+"""Phases and changes with every kind of quantiser."""
+
+
+def briefly_trained(name: str, changes: dict[str, Any] | None = None) -> Trainer:
+    """A trainer after two steps."""
+    trainer = Trainer(tiny_phase(name, changes), tiny_corpus(), 0, "cpu")
+    steps(trainer, 2)
+    return trainer

@@ -11,7 +11,7 @@ from model_cases import budget, tiny_phase, trained
 
 from arcjepa import trainer
 from arcjepa.config import hyperparameters, resolved
-from arcjepa.embeddings import load_encoder
+from arcjepa.encoder_files import load_encoder
 from arcjepa.errors import UserError
 from arcjepa.events import Events
 from arcjepa.settings import Phase

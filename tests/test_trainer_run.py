@@ -18,7 +18,7 @@ from model_cases import (
 )
 
 from arcjepa.config import hyperparameters, resolved
-from arcjepa.embeddings import load_encoder
+from arcjepa.encoder_files import load_encoder
 from arcjepa.quantizer import usage_and_perplexity
 from arcjepa.record import EPOCH_COLUMNS, LOSS_COLUMNS, RUN_KEYS, SCHEMA, STEP_COLUMNS, TERMS, Averages
 from arcjepa.runs import train

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from arcjepa.config import hyperparameters, resolved
-from arcjepa.embeddings import save_encoder
+from arcjepa.encoder_files import save_encoder
 from arcjepa.moments import Moments, geometry, sides
 from arcjepa.record import Averages, Record, Row, rows
 from arcjepa.settings import Phase

@@ -1,6 +1,6 @@
 """The checksum that an encoder's file records of itself, worked out from its bytes: without torch, at the disk's speed.
 
-The same number as `embeddings.save_encoder` writes. A file is 8 bytes with the length of the header, the header as
+The same number as `encoder_files.save_encoder` writes. A file is 8 bytes with the length of the header, the header as
 JSON, and the tensors.
 """
 

@@ -26,7 +26,7 @@ from safetensors.torch import save
 
 from arcjepa.candidates import draw_candidates, load_candidates, save_candidates
 from arcjepa.config import canonical
-from arcjepa.embeddings import _digest, load_encoder, save_encoder
+from arcjepa.encoder_files import _digest, load_encoder, save_encoder
 from arcjepa.errors import UserError
 from arcjepa.examples import Example, Examples, load_examples, save_examples
 from arcjepa.frames import Frames, load_frames, save_frames

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from arcjepa.config import from_mapping
-from arcjepa.embeddings import load_encoder
+from arcjepa.encoder_files import load_encoder
 from arcjepa.evaluation import evaluate
 from arcjepa.evaluation_files import load_data
 from arcjepa.progress import job
