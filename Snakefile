@@ -19,6 +19,7 @@ include: "workflow/rules/overview.smk"
 include: "workflow/rules/training_figures.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/ablations.smk"
+include: "workflow/rules/publish.smk"
 
 
 rule all:

@@ -43,6 +43,15 @@ def test_progress_is_live_and_logged(finished: Project) -> None:
         assert "\r" not in text
 
 
+def test_one_encoder_of_every_phase_is_published_on_demand(project: Project) -> None:
+    assert not (project.path / "results/encoders").exists()
+    assert project.plan("publish") == {"publish_encoder": 4}
+    project.run("snakemake", "publish")
+    found = {path.name for path in (project.path / "results/encoders/tiny").iterdir()}
+    assert found == {f"{name}.{kind}" for name in PHASES for kind in ("safetensors", "md")}
+    assert NOTHING in project.run("snakemake", "-n", "publish")
+
+
 def test_nothing_to_do_after_run(finished: Project) -> None:
     assert NOTHING in finished.run("snakemake", "-n")
     assert "up to date" in finished.run("dvc", "status")

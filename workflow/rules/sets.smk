@@ -50,7 +50,7 @@ def set_outputs(name):
 
 def no_such_target(wildcards):
     """As input of any other file without a folder: a target with a typo is told what there is."""
-    known = ["all", *PARAMS.names, *PARAMS.sets]
+    known = ["all", "publish", *PARAMS.names, *PARAMS.sets]
     raise SystemExit(
         f"error: no target {wildcards.target!r}{did_you_mean(wildcards.target, known)}"
     )

@@ -1,0 +1,77 @@
+"""Which encoder of a phase is published, and the card that says what it is."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from arcjepa.errors import UserError
+from arcjepa.run_folders import read_object
+from arcjepa.tables import read_table
+
+CHOSEN_BY = "selection_nce"
+"""The measure on tasks that are never reported, by which the seed is chosen: in nats, less is better."""
+MEASURES = {
+    "readout_nce": "read-out, nats among 8,192 targets (chance 9.01)",
+    "val_nce": "own predictor, nats (the predictor is not in the file)",
+    "ranking_a": "ranking A, share right (own predictor)",
+    "ranking_b": "ranking B",
+    "ranking_c": "ranking C",
+    "retrieval_rearc": "RE-ARC retrieval, share right",
+    "effective_rank_target": "effective rank of targets",
+}
+
+
+def median_run(folders: Sequence[Path]) -> Path:
+    """The run, of the folders of a phase's seeds, with the median `selection_nce`; of two in the middle the better one.
+
+    Errors: UserError where a scores.csv lacks the measure.
+    """
+    ranked = sorted(folders, key=lambda folder: (_selection(folder / "scores.csv"), folder))
+    return ranked[(len(ranked) - 1) // 2]
+
+
+def _selection(scores: Path) -> float:
+    """Mean `selection_nce` of an evaluated run."""
+    table = read_table(scores, ["measure", "total", "weight"])
+    rows = table[table["measure"] == CHOSEN_BY]
+    if rows.empty:
+        raise UserError(f"{scores}: has no {CHOSEN_BY}; make it again with `snakemake --force {scores}`")
+    return float(rows["total"].sum() / rows["weight"].sum())
+
+
+def model_card(phase: str, scale: str, run: Path, row: "pd.Series[Any]") -> str:
+    """Markdown: how the encoder was trained, how it is loaded, what its phase measures. `row`: of metrics.csv."""
+    record, seeds = read_object(run / "run.json"), int(row["seeds"])
+    settings, model = record["settings"], record["settings"]["model"]
+    measured = [
+        f"| {text} | {row[name]:.3f} [{row[name + '_low']:.3f}, {row[name + '_high']:.3f}] |"
+        for name, text in MEASURES.items()
+        if pd.notna(row[name])
+    ]
+    return f"""# Encoder of {phase}, scale {scale}
+
+Frozen encoder of ARC grids: object tokens to {model["embedding"]} dimensions (width {model["width"]}, {model["layers"]}
+layers, quantiser {settings["quantizer"]["kind"]}), float16. Of {seeds} seeds this is seed {record["seed"]}, that of median
+`{CHOSEN_BY}`. Trained for {record["epochs"]} epochs, {record["steps"]} steps, on {record["device"]} with torch
+{record["torch"]}; weights of epoch {record["best_epoch"]}.
+
+```python
+from pathlib import Path
+from arcjepa.encoder_files import load_encoder
+from arcjepa.tokens import load_tokens
+
+encoder = load_encoder(Path("results/encoders/{scale}/{phase}.safetensors"))
+embedding = encoder.embed(load_tokens("data/tokens/{scale}/arc1.safetensors"))
+```
+
+Means over all {seeds} seeds, with 95 % intervals over tasks and seeds:
+
+| measure | value |
+|---|---|
+{chr(10).join(measured)}
+
+Trained on training tasks of ARC-AGI-1 (Apache-2.0, © 2019 François Chollet) and ARC-AGI-2 (Apache-2.0, © ARC Prize
+Foundation), and on synthetic ones. For research on representations; it solves no task itself.
+"""
