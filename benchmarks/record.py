@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from arcjepa.config import Params, from_mapping
+from arcjepa.corpus import Corpus
 from arcjepa.frames import Frames
 from arcjepa.jepa import Outputs
 from arcjepa.moments import geometry, sides
@@ -22,7 +23,7 @@ from arcjepa.params import read_params
 from arcjepa.record import Averages, Record, rows
 from arcjepa.synthetic import generate_shard
 from arcjepa.tokens import tokenise
-from arcjepa.trainer import Corpus, Trainer
+from arcjepa.trainer import Trainer
 
 TASKS, WARM_UP = 400, 4
 

@@ -13,12 +13,13 @@ from typing import Any
 import torch
 
 from arcjepa.config import Params, from_mapping
+from arcjepa.corpus import Corpus
 from arcjepa.frames import Frames
 from arcjepa.params import read_params
 from arcjepa.record import Averages
 from arcjepa.synthetic import generate_shard
 from arcjepa.tokens import tokenise
-from arcjepa.trainer import Corpus, Trainer
+from arcjepa.trainer import Trainer
 
 ROUNDS, STEPS = 5, {"cpu": 5, "cuda": 60}
 

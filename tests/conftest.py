@@ -11,8 +11,8 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "
 
 if TYPE_CHECKING:
     from arcjepa.config import Params
+    from arcjepa.corpus import Corpus
     from arcjepa.tokens import Tokens
-    from arcjepa.trainer import Corpus
 
 
 @pytest.fixture(scope="session")

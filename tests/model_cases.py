@@ -13,9 +13,11 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from arcjepa.config import Params, from_mapping
+from arcjepa.corpus import Corpus
 from arcjepa.dataset import admitted_share
 from arcjepa.frames import Frames
 from arcjepa.jepa import Relations
+from arcjepa.near_misses import misses_of_outputs
 from arcjepa.params import put, read_params
 from arcjepa.quantizer import QuantizerModule, make_quantizer
 from arcjepa.record import Averages
@@ -23,11 +25,12 @@ from arcjepa.runs import Run, train
 from arcjepa.settings import Phase
 from arcjepa.synthetic import generate_shard
 from arcjepa.tokens import Tokens, tokenise
-from arcjepa.trainer import Corpus, Trainer
+from arcjepa.trainer import Trainer
 from arcjepa.views import DeviceTokens, TokenBatch, gather
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 B, F, D, S, W = 32, 3, 16, 5, 8
+NEAR_MISSES = 2
 WIDTH, CODES, ROWS = 16, 32, 400
 """Channels of objects, codes at scale tiny, and objects of a test of the quantisers."""
 
@@ -50,8 +53,10 @@ def tiny_corpus() -> Corpus:
     """40 tasks to train on, half of them called real, and 20 of held-out rules to validate with."""
     params = tiny_params()
     tasks, held_out = (generate_shard(params.data.synthetic, 0, 0, n, side) for n, side in ((40, False), (20, True)))
-    training, validation = (tokenise(Frames.from_tasks(part), params.tokens) for part in (tasks, held_out))
-    return Corpus(training, 20, validation, tiny_params().tokens)
+    frames = Frames.from_tasks(tasks), Frames.from_tasks(held_out)
+    training, validation = (tokenise(part, params.tokens) for part in frames)
+    missed, missed_too = (tokenise(misses_of_outputs(part, NEAR_MISSES), params.tokens) for part in frames)
+    return Corpus(training, 20, validation, tiny_params().tokens, (missed, missed_too))
 
 
 def batch_of(tokens: Tokens, frames: list[int] | range, room: int | None = None) -> TokenBatch:

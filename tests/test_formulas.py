@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from evidence_cases import ANALYSIS, params, trained
+from model_cases import tiny_phase
 
 from arcjepa import analysed_run, formulas
 from arcjepa.config import resolved
@@ -132,7 +133,7 @@ def test_codes_that_are_taken_up_are_stable_and_codes_that_are_left_are_not():
 
 def test_every_term_of_the_record_is_known_to_verdicts_and_figures() -> None:
     """Else a new term would be in the total, and in no verdict and no figure."""
-    weighed = formulas.loss_terms(resolved(params().phase_settings("baseline")))
-    assert {name.lower() for name in weighed} == set(TERMS)
+    weighed = formulas.loss_terms(resolved(tiny_phase("baseline", {"loss.hard_negatives.enabled": True})))
+    assert {name.lower().replace(" ", "_") for name in weighed} == set(TERMS)
     assert ("prediction", *formulas.BALANCED) == TERMS
     assert set(losses.TERMS) - {"total"} == set(TERMS)

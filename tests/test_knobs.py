@@ -26,6 +26,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "phase3": ("phase3", {}),
     "fsq": ("phase2", SQUARE),
     "gradnorm": ("baseline", GRADNORM),
+    "hard": ("phase2", {"loss.hard_negatives.enabled": True}),
     "query": ("phase2", {"sequence.framing": "query"}),
     "none": ("phase2", {"quantizer.kind": "none"}),
     "impatient": ("baseline", {"stopping.patience": 2, "stopping.min_delta": 100.0}),
@@ -72,6 +73,9 @@ CHANGES: dict[str, Any] = {
     "loss.relational.weight": 0.05,
     "loss.relational.self_share": 0.8,
     "loss.relational.form": "normalised",
+    "loss.hard_negatives.enabled": None,
+    "loss.hard_negatives.weight": 0.6,
+    "loss.hard_negatives.temperature": 0.1,
     "loss.gradnorm.enabled": None,
     "loss.gradnorm.alpha": 30.0,
     "optimizer.lr": 1e-3,
@@ -115,7 +119,7 @@ def read_once() -> list[tuple[str, str]]:
     chosen = dict.fromkeys(["loss.prediction"], "phase2") | dict.fromkeys(
         [leaf for leaf in read_leaves("impatient") if leaf.startswith("stopping")], "impatient"
     )
-    for variant in ("baseline", "phase2", "phase3", "fsq", "gradnorm"):
+    for variant in ("baseline", "phase2", "phase3", "fsq", "gradnorm", "hard"):
         chosen = dict.fromkeys(read_leaves(variant), variant) | chosen
     return sorted(chosen.items())
 
@@ -201,6 +205,9 @@ ALTERNATIVES: list[tuple[str, dict[str, Any]]] = [
     ("phase2", {"sequence.curriculum.enabled": True}),
     ("phase1", {"quantizer.refresh.enabled": True}),
     ("phase1", {"loss.relational.enabled": True}),
+    ("baseline", {"loss.hard_negatives.enabled": True}),
+    ("phase1", {"loss.hard_negatives.enabled": True}),
+    ("phase3", {"loss.hard_negatives.enabled": True}),
 ]
 
 

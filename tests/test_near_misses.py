@@ -1,7 +1,17 @@
 import numpy as np
 import pytest
 
-from arcjepa.near_misses import CHANGES, change_cells, crop, near_misses, recolour_object, swap_colours
+from arcjepa.frames import Frames
+from arcjepa.near_misses import (
+    CHANGES,
+    change_cells,
+    crop,
+    misses_of_outputs,
+    near_misses,
+    recolour_object,
+    swap_colours,
+)
+from arcjepa.tasks import Pair, Task
 
 RNG = np.random.default_rng(0)
 GRID = RNG.integers(0, 4, (12, 9)).astype(np.uint8)
@@ -50,3 +60,31 @@ def test_swapping_keeps_the_shape_of_every_colour():
 def test_cropping_takes_one_line_and_never_the_last():
     assert {crop(GRID, np.random.default_rng(seed)).shape for seed in range(20)} == {(11, 9), (12, 8)}
     assert {crop(GRID[:1, :1], np.random.default_rng(seed)).shape for seed in range(20)} == {(1, 1)}
+
+
+def tasks(count: int) -> list[Task]:
+    grids = RNG.integers(0, 4, (count, 3, 2, 5, 6)).astype(np.uint8)
+    return [Task(str(i), [Pair(*pair) for pair in pairs[:2]], [Pair(*pairs[2])]) for i, pairs in enumerate(grids)]
+
+
+def test_every_output_has_its_near_misses_pair_by_pair():
+    frames = Frames.from_tasks(tasks(4))
+    found = misses_of_outputs(frames, 3)
+    assert len(found) == 3 * frames.n_pairs
+    for pair in range(frames.n_pairs):
+        mine = [found[3 * pair + i] for i in range(3)]
+        assert len({grid.tobytes() for grid in [frames[2 * pair + 1], *mine]}) == 4
+        assert all(abs(grid.size - 30) <= 6 for grid in mine)
+
+
+def test_they_do_not_depend_on_the_file_that_a_task_is_in():
+    made = tasks(4)
+    whole, part = misses_of_outputs(Frames.from_tasks(made), 2), misses_of_outputs(Frames.from_tasks(made[2:]), 2)
+    assert all(np.array_equal(whole[12 + i], part[i]) for i in range(len(part)))
+
+
+def test_where_a_grid_has_few_they_come_again():
+    cell = np.zeros((1, 1), np.uint8)
+    frames = Frames.from_tasks([Task("t", [Pair(cell, cell)], [])])
+    found = misses_of_outputs(frames, 12)
+    assert [int(found[i][0, 0]) for i in range(9, 12)] == [int(found[i][0, 0]) for i in range(3)]

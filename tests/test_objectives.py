@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from model_cases import B, D, F, W, relations, tiny_phase
+from model_cases import NEAR_MISSES, B, D, F, W, relations, tiny_phase
 from torch.nn import functional
 
 from arcjepa.jepa import Outputs
@@ -25,6 +25,7 @@ def outputs(teacher: bool = False, **changes: Any) -> Outputs:
         relations=None,
         quantized=Quantized(torch.zeros(1, W), torch.zeros(1, dtype=torch.int64)),
         view=torch.randn(B, D).requires_grad_(),
+        near_misses=torch.randn(NEAR_MISSES, B, D).requires_grad_(),
     )
     return replace(made, **changes)
 

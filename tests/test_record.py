@@ -42,7 +42,7 @@ def test_the_schema_says_of_every_column_what_it_is() -> None:
 
 
 def test_the_schema_holds_every_term_raw_and_weighted_and_both_sides() -> None:
-    assert set(TERMS) == {"prediction", "sigreg", "invariance", "relational", "commitment"}
+    assert set(TERMS) == {"prediction", "sigreg", "invariance", "relational", "hard_negatives", "commitment"}
     for split, wanted in (("train", (LOSS_COLUMNS, EPOCH_COLUMNS)), ("val", (EPOCH_COLUMNS,))):
         terms = {f"{split}_{term}{form}" for term in TERMS for form in ("", "_weighted")}
         assert all(terms | {f"{split}_total", f"{split}_prediction_error"} < set(columns) for columns in wanted)

@@ -79,6 +79,8 @@ class Data(Settings):
     """Folders under data/raw/user whose tasks also train, less those that overlap with evaluation tasks."""
     rearc_pairs: Annotated[int, Field(ge=2, le=20)]
     """Generated pairs per RE-ARC task."""
+    near_misses: Annotated[int, Field(ge=1, le=16)]
+    """Grids one change away from each training output, made where a phase has loss.hard_negatives."""
     synthetic: Synthetic
 
     @field_validator("user_training")

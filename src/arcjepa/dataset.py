@@ -129,14 +129,17 @@ class Batch:
     """(B,) int64."""
     colours: torch.Tensor
     """(B, 10) int64."""
+    near_misses: torch.Tensor | None = None
+    """(N, B) int64: frames of the near misses of each target, where a loss asks for them."""
 
     def frames(self) -> torch.Tensor:
-        """(F + 1, B) indices, context frames then target: time-major, so that a frame position is one block."""
-        return torch.cat([self.context, self.target[:, None]], dim=1).T
+        """(F + 1 + N, B) indices, context frames, target, near misses: time-major, so that a position is one block."""
+        frames = torch.cat([self.context, self.target[:, None]], dim=1).T
+        return frames if self.near_misses is None else torch.cat([frames, self.near_misses])
 
     def view(self) -> View:
         """The view of every frame of `frames().flatten()`: one draw per sequence, target included."""
-        repeats = self.context.shape[1] + 1
+        repeats = len(self.frames())
         still = torch.zeros_like(self.d8)[:, None].expand(-1, 2)
         return View(self.d8.repeat(repeats), self.colours.repeat(repeats, 1), still.repeat(repeats, 1))
 

@@ -19,7 +19,7 @@ QUEUED = "val_prediction_queue"
 """Column of epochs.csv that records lack which are older than it."""
 
 
-BALANCED = ("sigreg", "invariance", "relational", "commitment")
+BALANCED = ("sigreg", "invariance", "relational", "hard_negatives", "commitment")
 """Terms of the record beside the prediction."""
 
 
@@ -36,6 +36,7 @@ def loss_terms(settings: Resolved) -> dict[str, float]:
         "SIGReg": leaf(settings, "loss.lambda_sigreg") or leaf(settings, "loss.sigreg.weight", 0.0),
         "invariance": max(invariance),
         "relational": leaf(settings, "loss.relational.weight", 0.0),
+        "hard negatives": leaf(settings, "loss.hard_negatives.weight", 0.0),
         "commitment": commitment_weight(settings),
     }
     return {name: weight for name, weight in weights.items() if weight > 0}
@@ -62,6 +63,7 @@ def heuristics(settings: Resolved) -> list[str]:
         "curriculum": leaf(settings, "sequence.curriculum.enabled", False),
         "annealing of codes": kind == "gumbel",
         "GradNorm": leaf(settings, "loss.gradnorm.enabled", False),
+        "hard negatives": leaf(settings, "loss.hard_negatives.enabled", False),
     }
     return [name for name, on in switched_on.items() if on]
 

@@ -26,11 +26,12 @@ def view_kinds(batch: Batch, key: Key) -> torch.Tensor:
 
 
 def frames_of(loss: Loss, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Frames in blocks of B, and those apart: context, target (apart for a teacher), and the query where it is seen
-    in another view."""
+    """Frames in blocks of B, and those apart: context, target and its near misses (apart for a teacher), and the query
+    where it is seen in another view."""
     frames, apart = batch.frames(), None
     if loss.teacher.enabled:
-        frames, apart = frames[:-1], frames[-1]
+        seen = batch.context.shape[1]
+        frames, apart = frames[:seen], frames[seen:].flatten()
     if loss.invariance.enabled:
         frames = torch.cat([frames, batch.context[None, :, -1]])
     return frames.flatten(), apart
@@ -40,11 +41,11 @@ def blocks(
     loss: Loss, tokens: DeviceTokens, batch: Batch, kinds: torch.Tensor, key: Key, room: Room = (None, None)
 ) -> tuple[TokenBatch, TokenBatch | None]:
     """The blocks that JEPA.forward takes: the tokens of `frames_of`, each frame under its view."""
-    (frames, apart), view, size = frames_of(loss, batch), batch.view(), len(batch.target)
+    (frames, apart), view = frames_of(loss, batch), batch.view()
     taught = None
     if apart is not None:
-        taught = gather(tokens, apart, _rows(view, slice(-size, None)), room[1])
-        view = _rows(view, slice(None, -size))
+        taught = gather(tokens, apart, _rows(view, slice(-len(apart), None)), room[1])
+        view = _rows(view, slice(None, -len(apart)))
     if loss.invariance.enabled:
         other = other_view(batch, kinds, key)
         view = View(*(torch.cat(pair) for pair in zip(_parts(view), _parts(other), strict=True)))

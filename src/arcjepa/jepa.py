@@ -80,6 +80,8 @@ class Outputs:
     quantized: Quantized
     view: torch.Tensor | None
     """(B, D) projected embedding of a view of the query frame."""
+    near_misses: torch.Tensor
+    """(N, B, D) projected embeddings of near misses of the target, by whatever embeds the target; N may be 0."""
 
 
 @dataclass
@@ -101,29 +103,30 @@ class JEPA(nn.Module):
         self.predictor = Predictor(phase.model, self.frames)
         self.teacher = Teacher(self.encoder, phase.loss.teacher.decay) if phase.loss.teacher.enabled else None
 
-    def forward(self, batch: TokenBatch, target: TokenBatch | None, view: bool) -> Outputs:
-        """`batch` holds blocks of B frames: F context frames, then the target unless `target` gives it to the
-        teacher apart, then a view of the query where `view`."""
-        own_target = self.teacher is None
-        blocks = self.frames + own_target + view
+    def forward(self, batch: TokenBatch, target: TokenBatch | None, view: bool, near_misses: int = 0) -> Outputs:
+        """`batch` holds blocks of B frames: F context frames, then the target and so many near misses of it unless
+        `target` gives them to the teacher apart, then a view of the query where `view`."""
+        aims = 1 + near_misses
+        blocks = self.frames + (aims if self.teacher is None else 0) + view
         embedded = self.encoder(batch)
         projected = embedded.projected.unflatten(0, (blocks, -1))
         context = projected[: self.frames].transpose(0, 1)
         seen = [(embedded.quantized.embeddings, batch)]
         if self.teacher is None:
-            aim = projected[self.frames]
+            aim = projected[self.frames : self.frames + aims]
         else:
             assert target is not None, "a teacher is given the target apart"
             taught = self.teacher(target, self.encoder.quantizer)
-            aim = taught.projected
+            aim = taught.projected.unflatten(0, (aims, -1))
             seen.append((taught.quantized.embeddings, target))
         return Outputs(
             context,
             self.predictor(context).float(),
-            aim,
-            _relations(seen, self.frames, len(aim)) if self.relational else None,
+            aim[0],
+            _relations(seen, self.frames, len(context)) if self.relational else None,
             embedded.quantized,
             projected[-1] if view else None,
+            aim[1:],
         )
 
 
@@ -151,12 +154,12 @@ class Teacher(nn.Module):
 
 
 def _relations(seen: list[tuple[torch.Tensor, TokenBatch]], frames: int, size: int) -> Relations:
-    """Of the first frames + 1 blocks of `size` frames: context, then target."""
+    """Of blocks of `size` frames: the first ones are the context, and the target comes after them, or first of those
+    that a teacher saw."""
+    target = frames if len(seen) == 1 else len(seen[0][1].valid) // size
     objects = torch.cat([spread(objects, batch) for objects, batch in seen]).unflatten(0, (-1, size))
     adjacent = torch.cat([_adjacent(batch) for _, batch in seen]).unflatten(0, (-1, size))
-    if len(seen) > 1:  # a view may lie between the context and a teacher's target
-        objects, adjacent = (torch.cat([x[:frames], x[-1:]]) for x in (objects, adjacent))
-    return Relations(objects[: frames + 1], adjacent[: frames + 1])
+    return Relations(*(torch.cat([x[:frames], x[target : target + 1]]) for x in (objects, adjacent)))
 
 
 def _adjacent(batch: TokenBatch) -> torch.Tensor:

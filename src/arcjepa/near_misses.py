@@ -5,6 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy import ndimage
 
+from arcjepa.frames import Frames, Grids
+from arcjepa.shares import share_of
 from arcjepa.tasks import N_COLOURS
 
 MAX_CELLS_CHANGED = 8
@@ -28,6 +30,19 @@ def near_misses(grid: np.ndarray, count: int, rng: np.random.Generator) -> list[
             seen.add(key)
             found.append(changed)
     return found
+
+
+def misses_of_outputs(frames: Frames, count: int) -> Grids:
+    """`count` near misses of the output of every pair, pair by pair; the first ones again where there are no more.
+
+    A pure function of the task's id, the pair's number in it and its output, however tasks are split into files.
+    """
+    grids: list[np.ndarray] = []
+    for pair, task in enumerate(frames.pair_task):
+        seed = int(2**32 * share_of(frames.task_ids[task], "near misses")), pair - int(frames.task_start[task])
+        found = near_misses(frames[2 * pair + 1], count, np.random.default_rng(seed))
+        grids += [found[i % len(found)] for i in range(count)]
+    return Grids.from_list(grids)
 
 
 def _key(grid: np.ndarray) -> tuple[tuple[int, ...], bytes]:

@@ -1,6 +1,6 @@
 """The losses: each a term with a raw value and a weight, summed by one objective whatever the phase.
 
-Shapes: B sequences, F context frames, D dimensions, S object slots, Q queue entries.
+Shapes: B sequences, F context frames, N near misses, D dimensions, S object slots, Q queue entries.
 """
 
 import math
@@ -17,6 +17,8 @@ from arcjepa.sigreg import sigreg, sigreg_normalised
 Terms = dict[str, tuple[torch.Tensor, float | torch.Tensor]]
 """Name to (raw value, weight)."""
 GRADNORM_RATE, GRADNORM_FLOOR = 0.025, 0.1
+SAME = 1e-8
+"""Squared distance per dimension below which two frames are one: rounding apart, equal tokens have equal embeddings."""
 
 
 class Contrast(nn.Module):
@@ -132,6 +134,10 @@ class Objective(nn.Module):
             terms["invariance"] = self._invariance(outputs, kinds), 1.0
         if outputs.relations is not None:
             terms["relational"] = relational(outputs.relations, self.loss.relational), self.loss.relational.weight
+        if self.loss.hard_negatives.enabled:
+            unit = self.contrast is not None
+            raw = hard_negatives(outputs, self.loss.hard_negatives.temperature, unit)
+            terms["hard_negatives"] = raw, self.loss.hard_negatives.weight
         if outputs.quantized.commitment is not None:
             terms["commitment"] = outputs.quantized.commitment, commitment
         return torch.stack([raw * weight for raw, weight in terms.values()]).sum(), terms
@@ -166,6 +172,25 @@ class Objective(nn.Module):
         weights = sum(weight * (kinds == kind) for kind, weight in enumerate(each))
         # Each sequence shows one kind of three: times 3 for the mean over sequences of every kind.
         return (3 * weights * distance).mean()
+
+
+def hard_negatives(outputs: Outputs, temperature: float, unit: bool) -> torch.Tensor:
+    """Nats to tell the target from its near misses and from the frames of its own context, by the prediction.
+
+    -log softmax of minus the squared distance to the prediction, per dimension and over the temperature. With `unit`
+    all vectors are brought to length sqrt(D). A context frame that is the target itself is no negative.
+    """
+    others = torch.cat([outputs.context.transpose(0, 1), outputs.near_misses])
+    prediction, target = outputs.prediction, outputs.target
+    if unit:
+        scale = target.shape[-1] ** 0.5
+        prediction, target, others = (scale * functional.normalize(x, dim=-1) for x in (prediction, target, others))
+    same = (others.detach() - target.detach()).square().mean(-1) < SAME
+    distances = (prediction - torch.cat([target[None], others])).square().mean(-1)
+    logits = -distances / temperature
+    # Finite, as minus infinity has no gradient.
+    logits = torch.cat([logits[:1], logits[1:].masked_fill(same, -1e4)])
+    return (logits.logsumexp(0) - logits[0]).mean()
 
 
 def relational(relations: Relations, settings: Relational) -> torch.Tensor:

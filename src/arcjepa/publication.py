@@ -53,8 +53,8 @@ def model_card(phase: str, scale: str, run: Path, row: "pd.Series[Any]") -> str:
     return f"""# Encoder of {phase}, scale {scale}
 
 Frozen encoder of ARC grids: object tokens to {model["embedding"]} dimensions (width {model["width"]}, {model["layers"]}
-layers, quantiser {settings["quantizer"]["kind"]}), float16. Of {seeds} seeds this is seed {record["seed"]}, that of median
-`{CHOSEN_BY}`. Trained for {record["epochs"]} epochs, {record["steps"]} steps, on {record["device"]} with torch
+layers, quantiser {settings["quantizer"]["kind"]}), float16. Of {seeds} seeds this is seed {record["seed"]}, that of
+median `{CHOSEN_BY}`. Trained for {record["epochs"]} epochs, {record["steps"]} steps, on {record["device"]} with torch
 {record["torch"]}; weights of epoch {record["best_epoch"]}.
 
 ```python

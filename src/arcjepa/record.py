@@ -37,6 +37,7 @@ _TERMS = {
     "sigreg": ("1", "SIGReg, the mean over frame positions; its normalised form is over N"),
     "invariance": ("squared length", "squared distance of unit-length embeddings of the query and of a view of it"),
     "relational": ("1", "difference between the distances of adjacent objects in context and target"),
+    "hard_negatives": ("nats", "to tell the target from its near misses and from the frames of its context"),
     "commitment": ("squared units", "squared distance of objects to their codes, per channel"),
 }
 TERMS = tuple(_TERMS)

@@ -11,11 +11,12 @@ from pathlib import Path
 import torch
 
 from arcjepa.config import hyperparameters, resolved
+from arcjepa.corpus import Corpus
 from arcjepa.encoder_files import save_encoder
 from arcjepa.moments import Moments, geometry, sides
 from arcjepa.record import Averages, Record, Row, rows
 from arcjepa.settings import Phase
-from arcjepa.trainer import Corpus, Trainer, resolve_device
+from arcjepa.trainer import Trainer, resolve_device
 
 
 @dataclass(frozen=True)

@@ -199,6 +199,16 @@ class Relational(Settings):
     objects that have neighbours."""
 
 
+class HardNegatives(Settings):
+    enabled: bool
+    """Tell the target from what it is easily taken for: its near misses (data.near_misses of each), and the frames of
+    its own context."""
+    weight: NonNegative
+    """Weight of the term."""
+    temperature: Positive
+    """Of the softmax over squared distances per dimension (on unit-length embeddings under InfoNCE)."""
+
+
 class GradNorm(Settings):
     enabled: bool
     """Balance the prediction and SIGReg terms by the norms of their gradients."""
@@ -216,6 +226,7 @@ class Loss(Settings):
     sigreg: AuxiliarySIGReg
     invariance: Invariance
     relational: Relational
+    hard_negatives: HardNegatives
     gradnorm: GradNorm
     read_by: ClassVar = {"prediction": {"infonce": {"lambda_sigreg"}, "lejepa": {"infonce"}}}
 

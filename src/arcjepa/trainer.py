@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from arcjepa import randomness
-from arcjepa.data_settings import TokenSettings
+from arcjepa.corpus import Corpus
 from arcjepa.dataset import Batch, TrainingSet, admitted_share, selection_sequences
 from arcjepa.errors import UserError
 from arcjepa.inputs import Room, blocks, frames_of, view_kinds
@@ -34,17 +34,6 @@ ROOM_STEP, ROOM_MARGIN = 512, 5.0
 fullest one is not beyond: so most seeds of a phase have the same, and what was compiled for one serves the others."""
 COMPILER: dict[str, str | int | bool | Callable] = {"deterministic": True}
 """What the compiler is told: to time no variants, as the fastest is not the same in every run."""
-
-
-@dataclass(frozen=True, eq=False)
-class Corpus:
-    """What a run learns from: training tokens whose first `real` tasks are real, validation tokens, and how both
-    were made."""
-
-    training: Tokens
-    real: int
-    validation: Tokens
-    tokens: TokenSettings
 
 
 @dataclass
@@ -77,8 +66,9 @@ class Trainer:
         self.jepa = JEPA(phase).to(device)
         self.objective = Objective(phase.loss, phase.model.embedding).to(device)
         self.data = TrainingSet.build(corpus.training, corpus.real, device)
-        self.tokens = DeviceTokens.from_numpy(corpus.training, device)
-        self.validation_tokens = DeviceTokens.from_numpy(corpus.validation, device)
+        stores = corpus.stores(phase.loss.hard_negatives.enabled)
+        self.tokens, self.validation_tokens = (DeviceTokens.from_numpy(store, device) for store in stores)
+        self.pairs = len(corpus.training) // 2, len(corpus.validation) // 2
         self.validation = self._validation_batches(corpus.validation)
         self.indices = torch.arange(len(self.validation), device=device).unbind()
         self._prepare_state()
@@ -130,7 +120,8 @@ class Trainer:
         target = torch.as_tensor(fixed.target[order], device=self.device).split(size)
         identity = torch.arange(10, device=self.device).expand(size, 10)
         turn = torch.zeros(size, dtype=torch.int64, device=self.device)
-        return [Batch(c, t, turn, identity) for c, t in zip(context, target, strict=True) if len(t) == size]
+        whole = [Batch(c, t, turn, identity) for c, t in zip(context, target, strict=True) if len(t) == size]
+        return [self._with_near_misses(batch, self.validation_tokens, self.pairs[1]) for batch in whole]
 
     def begin_epoch(self, epoch: int) -> float:
         """Let in the tasks that the curriculum admits in an epoch, counted from 1; returns their share."""
@@ -141,7 +132,16 @@ class Trainer:
     def _draw(self, step: torch.Tensor) -> Batch:
         """The batch of a step, or those of many, one after the other."""
         training, sequence = self.phase.training, self.phase.sequence
-        return self.data.draw(sequence, self.drawn_by, step, training.batch_size, self.admitted)
+        batch = self.data.draw(sequence, self.drawn_by, step, training.batch_size, self.admitted)
+        return self._with_near_misses(batch, self.tokens, self.pairs[0])
+
+    def _with_near_misses(self, batch: Batch, tokens: DeviceTokens, pairs: int) -> Batch:
+        """The batch with the near misses of its targets, which follow the frames of so many `pairs` in the store."""
+        if self.phase.loss.hard_negatives.enabled:
+            count = len(tokens) // pairs - 2
+            first = 2 * pairs + batch.target // 2 * count
+            batch.near_misses = first + torch.arange(count, device=first.device)[:, None]
+        return batch
 
     def _training_room(self) -> Room:
         """For all batches of the whole run, which are drawn here once to count their objects."""
@@ -172,7 +172,8 @@ class Trainer:
         kinds = view_kinds(batch, key)
         own, apart = blocks(self.phase.loss, tokens, batch, kinds, key, room)
         with torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.device == "cuda"):
-            outputs = self.jepa(own, apart, self.phase.loss.invariance.enabled)
+            near_misses = 0 if batch.near_misses is None else len(batch.near_misses)
+            outputs = self.jepa(own, apart, self.phase.loss.invariance.enabled, near_misses)
         slices = directions(self.phase.model.embedding, self.drawn_by, step, self.device)
         shared = self.jepa.encoder.projector.leave.weight
         total, terms = self.objective(outputs, slices, self.phase.quantizer.commitment.weight, kinds, shared)

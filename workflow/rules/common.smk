@@ -113,6 +113,7 @@ wildcard_constraints:
     seed=r"\d+",
     split="|".join(FRAME_SETS),
     part="heldout|" + "|".join(SHARDS),
+    paired="training|validation|" + "|".join(SHARDS),
     testset="|".join(TEST_SETS),
     userset="|".join(USER_TEST_SETS) or "(?!)",
 
@@ -182,6 +183,13 @@ def watched(files):
 def tokens_of(names):
     """The token files of these sets."""
     return expand(f"data/tokens/{SCALE}/{{name}}.safetensors", name=names)
+
+
+def near_misses_of_phase(wildcards):
+    """As input: near misses of validation and training outputs, for a phase whose loss has hard negatives."""
+    hard = PARAMS.phase_settings(wildcards.phase).loss.hard_negatives.enabled
+    parts = ["validation", "training", *SHARDS] if hard else []
+    return tokens_of(f"near-misses-{part}" for part in parts)
 
 
 def run_files(name, phases):

@@ -43,3 +43,27 @@ rule tokenise_candidates:
         "Tokenise the candidates of {wildcards.testset}"
     script:
         "../scripts/tokenise_candidates.py"
+
+
+# Asked for by phases whose loss has hard negatives alone.
+rule tokenise_near_misses:
+    input:
+        frames="data/frames/{scale}/{paired}.npz",
+        code=code("tokenise_near_misses"),
+    output:
+        tokens="data/tokens/{scale}/near-misses-{paired}.safetensors",
+        manifest="data/tokens/{scale}/near-misses-{paired}.safetensors.json",
+    log:
+        "logs/{scale}/tokenise_near_misses/{paired}.log",
+    benchmark:
+        "logs/{scale}/benchmarks/tokenise_near_misses.{paired}.tsv"
+    conda:
+        "../envs/arcjepa.yaml"
+    params:
+        tokens=text(PARAMS.tokens),
+        count=PARAMS.data.near_misses,
+        code=code_digest("tokenise_near_misses"),
+    message:
+        "Tokenise near misses of the outputs of {wildcards.paired}"
+    script:
+        "../scripts/tokenise_near_misses.py"

@@ -32,6 +32,7 @@ rule train_encoder:
         training="data/tokens/{scale}/training.safetensors",
         synthetic=tokens_of(SHARDS),
         validation="data/tokens/{scale}/validation.safetensors",
+        near_misses=near_misses_of_phase,
         gpu=demanded_gpu,
         code=code("train_encoder"),
     output:

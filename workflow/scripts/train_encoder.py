@@ -3,17 +3,19 @@
 from pathlib import Path
 
 from arcjepa.config import from_mapping
+from arcjepa.corpus import Corpus
 from arcjepa.progress import job
 from arcjepa.runs import Run, train
 from arcjepa.shards import join_tokens
 from arcjepa.tokens import load_tokens
-from arcjepa.trainer import Corpus
 
 with job(snakemake) as say:
     settings = from_mapping(snakemake.config)
     phase, seed = settings.phase_settings(snakemake.wildcards.phase), int(snakemake.wildcards.seed)
     real, *synthetic = (load_tokens(path) for path in (snakemake.input.training, *snakemake.input.synthetic))
     validation = load_tokens(snakemake.input.validation)
-    corpus = Corpus(join_tokens([real, *synthetic]), len(real.task_ids), validation, settings.tokens)
+    misses = [load_tokens(path) for path in snakemake.input.near_misses]
+    near_misses = (join_tokens(misses[1:]), misses[0]) if misses else None
+    corpus = Corpus(join_tokens([real, *synthetic]), len(real.task_ids), validation, settings.tokens, near_misses)
     run = Run(seed, settings.device, Path(snakemake.output.encoder).parent, Path(snakemake.params.events))
     train(phase, corpus, run, say)

@@ -15,6 +15,7 @@ TERMS = {
     "sigreg": "SIGReg",
     "invariance": "invariance",
     "relational": "relational",
+    "hard_negatives": "hard negatives",
     "commitment": "commitment",
 }
 # Two objectives, two units: their panels stand side by side and never share a y axis.

@@ -106,6 +106,7 @@ def _weighed(record: Record, term: str, factor: float) -> dict[str, Any]:
         "sigreg": {"loss.sigreg.weight": record.scaled("loss.sigreg.weight", factor, 0.1)},
         "relational": {"loss.relational.enabled": False},
         "invariance": {"loss.invariance.enabled": False},
+        "hard_negatives": {"loss.hard_negatives.weight": record.scaled("loss.hard_negatives.weight", 0.1, 0.3)},
         "commitment": {"quantizer.commitment.weight": record.scaled("quantizer.commitment.weight", 0.1, 0.15)},
     }
     return changes.get(term, {})

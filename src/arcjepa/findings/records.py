@@ -20,7 +20,7 @@ from arcjepa.findings.plans import plan_for
 from arcjepa.params import leaf
 from arcjepa.settings import PRIMARY_SIGREG
 
-TERMS = ("prediction", "sigreg", "invariance", "relational", "commitment")
+TERMS = ("prediction", "sigreg", "invariance", "relational", "hard_negatives", "commitment")
 EPOCH_COLUMNS = (
     *("step", "seconds", "sequences_per_second", "lr", "temperature", "queue_fill", "admitted_share"),
     *("grad_norm_mean", "grad_norm_max", "clipped_share", "clip_factor_median"),
@@ -42,6 +42,7 @@ YOUNG, FEWEST_ROWS = 0.2, 4
 _WEIGHTS = {
     "sigreg": "loss.sigreg.weight",
     "relational": "loss.relational.weight",
+    "hard_negatives": "loss.hard_negatives.weight",
     "commitment": "quantizer.commitment.weight",
 }
 _CONTRASTIVE = ("temperature", "queue_fill", "train_relational_weighted", "train_invariance_weighted")

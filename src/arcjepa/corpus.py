@@ -1,0 +1,29 @@
+"""What a run learns from."""
+
+from dataclasses import dataclass
+
+from arcjepa.data_settings import TokenSettings
+from arcjepa.shards import join_tokens
+from arcjepa.tokens import Tokens
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus:
+    """Tokens to train on and to validate with."""
+
+    training: Tokens
+    real: int
+    """Tasks of `training` that are real, the first ones; the others are synthetic."""
+    validation: Tokens
+    tokens: TokenSettings
+    """How all were made."""
+    near_misses: tuple[Tokens, Tokens] | None = None
+    """Of the outputs of both, as many for every pair, pair by pair; where a loss needs them."""
+
+    def stores(self, hard: bool) -> tuple[Tokens, Tokens]:
+        """Training and validation tokens, with `hard` each with the near misses after its own frames."""
+        if not hard:
+            return self.training, self.validation
+        assert self.near_misses is not None, "a loss with hard negatives is given near misses"
+        training, validation = self.near_misses
+        return join_tokens([self.training, training]), join_tokens([self.validation, validation])
