@@ -61,7 +61,7 @@ rule tokenise_near_misses:
         "../envs/arcjepa.yaml"
     params:
         tokens=text(PARAMS.tokens),
-        count=PARAMS.data.near_misses,
+        near_misses=PARAMS.data.near_misses,
         code=code_digest("tokenise_near_misses"),
     message:
         "Tokenise near misses of the outputs of {wildcards.paired}"

@@ -8,7 +8,7 @@ from arcjepa.tokens import save_tokens, tokenise
 
 with job(snakemake) as say:
     settings = from_mapping(snakemake.config)
-    grids = misses_of_outputs(load_frames(snakemake.input.frames), snakemake.params.count)
+    grids = misses_of_outputs(load_frames(snakemake.input.frames), snakemake.params.near_misses)
     tokens = tokenise(grids, settings.tokens)
     save_tokens(snakemake.output.tokens, tokens)
     say(f"{len(tokens)} grids")
