@@ -3,7 +3,6 @@
 Nothing is changed, nothing is waited for without end, and torch is not imported: a sick machine may hang on it.
 """
 
-import ctypes
 import os
 import re
 import shutil
@@ -13,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from shlex import quote
 from typing import NamedTuple
 
 from arcjepa.config import load
@@ -20,6 +20,7 @@ from arcjepa.errors import UserError
 from arcjepa.files import counted, enumerated
 from arcjepa.leftovers import dead_writes, foreign_dvc_holders, incomplete_outputs, live_snakemakes, locks
 from arcjepa.provenance import commit
+from arcjepa.users import user_paths
 
 OLDEST_PYTHON = (3, 11)
 LITTLE_DISK, LEAST_DISK = 3 * 2**30, 2**29
@@ -30,6 +31,14 @@ WAIT = 10
 WRITTEN = (".", "data", "results", "logs", ".snakemake", ".dvc")
 OURS = ("snakemake", "dvc", "torch", "numpy", "pydantic", "safetensors")
 """Packages whose version is told where it is right, too."""
+ASK_DRIVER = """
+import ctypes
+driver, able, count = ctypes.CDLL("libcuda.so.1"), ctypes.c_int(), ctypes.c_int()
+driver.cuDriverGetVersion(ctypes.byref(able))
+driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count))
+print(able.value, count.value)
+"""
+"""A program that prints the version of CUDA that the driver can, and the number of GPUs."""
 SLURM = ("sbatch", "squeue", "sacct", "scontrol")
 
 
@@ -50,7 +59,7 @@ class Finding(NamedTuple):
 def examine_place(root: Path) -> list[Finding]:
     """All findings on the project in `root` and on this machine."""
     examinations: tuple[Callable[[Path], Iterator[Finding]], ...] = (
-        *(_python, _packages, _params, _git, _snakemake_lock, _dvc_lock, _incomplete, _dead_writes),
+        *(_python, _packages, _params, _user_tasks, _git, _snakemake_lock, _dvc_lock, _incomplete, _dead_writes),
         *(_disk, _writable, _gpu, _slurm),
     )
     return [finding for examine in examinations for finding in examine(root)]
@@ -106,6 +115,15 @@ def _params(root: Path) -> Iterator[Finding]:
         yield Finding("ok", "params", f"params.yaml is valid, scale {params.scale}, device {params.device}")
 
 
+def _user_tasks(root: Path) -> Iterator[Finding]:
+    try:
+        names = list(user_paths(root / "data/raw/user"))
+    except UserError as error:
+        yield Finding("fail", "your tasks", str(error), "ls -l data/raw/user")
+    else:
+        yield Finding("ok", "your tasks", enumerated(names) or "none in data/raw/user")
+
+
 def _git(root: Path) -> Iterator[Finding]:
     head = commit(root)
     if not head:
@@ -127,10 +145,8 @@ def _snakemake_lock(root: Path) -> Iterator[Finding]:
     if live:
         yield Finding("ok", "snakemake", f"at work in this folder: process {', '.join(map(str, live))}")
     elif found:
-        text = (
-            f"{counted(len(found), 'lock')} of a run that is not on this machine: it was killed, or is on another one"
-        )
-        yield Finding("fail", "snakemake", text, "snakemake --unlock (once you know that none is at work elsewhere)")
+        text = f"{counted(len(found), 'lock')} of a run that was killed, or is at work on another machine"
+        yield Finding("fail", "snakemake", f"{text}; if it was killed", "snakemake --unlock")
     else:
         yield Finding("ok", "snakemake", "no lock in this folder")
 
@@ -165,11 +181,9 @@ def _incomplete(root: Path) -> Iterator[Finding]:
 def _dead_writes(root: Path) -> Iterator[Finding]:
     if dead := dead_writes(root):
         names = [path.relative_to(root).as_posix() for path in dead]
-        size = sum(path.stat().st_size for path in dead)
-        text = (
-            f"{counted(len(dead), 'file')} of writes that were cut short, {size / 2**20:.1f} MiB: {enumerated(names)}"
-        )
-        yield Finding("warn", "leftovers", text, f"rm {' '.join(names[:5])}")
+        size = sum(path.stat().st_size for path in dead) / 2**20
+        text = f"{counted(len(dead), 'file')} of writes that were cut short, {size:.1f} MiB: {enumerated(names)}"
+        yield Finding("warn", "leftovers", text, f"rm {' '.join(map(quote, names[:5]))}")
     else:
         yield Finding("ok", "leftovers", "none of writes that were cut short")
 
@@ -177,7 +191,7 @@ def _dead_writes(root: Path) -> Iterator[Finding]:
 def _disk(root: Path) -> Iterator[Finding]:
     free = shutil.disk_usage(root).free
     level = "fail" if free < LEAST_DISK else "warn" if free < LITTLE_DISK else "ok"
-    command = "" if level == "ok" else "dvc gc --workspace; df -h ."
+    command = "" if level == "ok" else "df -h .; du -sh .dvc/cache results"
     yield Finding(level, "disk", f"{free / 2**30:.1f} GiB free", command)
     files = os.statvfs(root)
     if files.f_files:  # some file systems count none
@@ -197,42 +211,50 @@ def _writable(root: Path) -> Iterator[Finding]:
         except OSError as error:
             refused.append((place, f"{place}: {error.strerror}"))
     if refused:
-        text = enumerated([why for _, why in refused])
+        text = "; ".join(why for _, why in refused)
         yield Finding("fail", "writable", text, f"ls -ld {refused[0][0]}; df {refused[0][0]}")
     else:
         yield Finding("ok", "writable", f"{enumerated([str(place) for place in places])}")
 
 
 def _gpu(root: Path) -> Iterator[Finding]:
-    """The driver, what CUDA it can, and what CUDA torch was made for."""
+    """What CUDA the driver can, and what CUDA torch was made for."""
+    able, count = _driver()
     wheel = _torch_cuda()
-    try:
-        driver = ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        yield Finding("ok", "gpu", "no NVIDIA driver here: device auto is the CPU")
-        return
-    able, count = ctypes.c_int(), ctypes.c_int()
-    driver.cuDriverGetVersion(ctypes.byref(able))
-    if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)) or not count.value:
-        yield Finding("warn", "gpu", "there is a driver, but it finds no GPU", "nvidia-smi")
-        return
-    has = f"{able.value // 1000}.{able.value % 1000 // 10}"
-    text = f"{counted(count.value, 'GPU')}, driver for CUDA {has}, torch for {wheel or 'the CPU alone'}"
-    if not wheel:
-        yield Finding("warn", "gpu", text, "pip install torch (a build with CUDA)")
-    elif int(wheel.split(".")[0]) > able.value // 1000:
-        yield Finding("fail", "gpu", f"{text}: the driver is too old", "nvidia-smi; then a torch for its CUDA")
+    has = f"{counted(count, 'GPU')}, driver for CUDA {able}, torch for {wheel or 'the CPU alone'}"
+    if not count:
+        text = f"no GPU, {f'though a driver for CUDA {able}' if able else 'and no NVIDIA driver'}"
+        wanted = _device(root) == "cuda"
+        command = "snakemake --config device=auto" if wanted else "nvidia-smi" if able else ""
+        yield Finding("fail" if wanted else "warn" if able else "ok", "gpu", text, command)
+    elif not wheel:
+        yield Finding("warn", "gpu", has, "pip install torch, a build with CUDA")
+    elif int(wheel.split(".")[0]) > int(able.split(".")[0]):
+        yield Finding("fail", "gpu", f"{has}: the driver is too old", "nvidia-smi, then install a torch for its CUDA")
     else:
-        yield Finding("ok", "gpu", text)
+        yield Finding("ok", "gpu", has)
+
+
+def _driver() -> tuple[str, int]:
+    """The CUDA that NVIDIA's driver can, "" for no driver, and how many GPUs it finds; asked by another process."""
+    answer = (_ask(sys.executable, "-c", ASK_DRIVER) or "").split()
+    return (f"{int(answer[0]) // 1000}.{int(answer[0]) % 1000 // 10}", int(answer[1])) if len(answer) == 2 else ("", 0)
+
+
+def _device(root: Path) -> str:
+    try:
+        return load(root / "params.yaml").device
+    except UserError:  # told by another line
+        return ""
 
 
 def _torch_cuda() -> str:
     """The CUDA that torch was made for, from its files; "" for none."""
-    spec = next(
-        (Path(place) / "torch/version.py" for place in sys.path if Path(place, "torch/version.py").is_file()), None
-    )
-    found = re.search(r"^cuda[^=]*= '([\d.]+)'", spec.read_text(), re.MULTILINE) if spec else None
-    return found[1] if found else ""
+    files = [Path(place, "torch/version.py") for place in sys.path]
+    for file in filter(Path.is_file, files):
+        found = re.search(r"^cuda[^=]*= '([\d.]+)'", file.read_text(encoding="utf-8"), re.MULTILINE)
+        return found[1] if found else ""
+    return ""
 
 
 def _slurm(root: Path) -> Iterator[Finding]:

