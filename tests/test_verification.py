@@ -168,6 +168,14 @@ def test_a_flipped_bit_in_the_cache_of_dvc_is_found(project: Path) -> None:
     assert verify(project).problems == []
 
 
+def test_what_the_cache_lacks_is_told(project: Path) -> None:
+    md5 = DvcRecords(project).files[FRAMES]
+    (project / ".dvc/cache/files/md5" / md5[:2] / md5[2:]).unlink()
+    report = verify(project)
+    assert report.problems == []
+    assert any("data/frames: 1 file that dvc.lock records" in note and "dvc commit -f" in note for note in report.notes)
+
+
 def test_a_cache_elsewhere_is_checked_too(project: Path) -> None:
     (project / ".dvc/cache").rename(project / "elsewhere")
     (project / ".dvc/config").write_text("[cache]\n    dir = ../elsewhere\n")

@@ -134,6 +134,9 @@ def _recorded(root: Path, dvc: DvcRecords, jobs: JobRecords, notes: list[str]) -
         if out.path == METADATA or not (root / out.path).exists():
             continue
         listing = dvc.listing(out)
+        if lacking := [entry for entry in listing or [] if not dvc.cached(entry["md5"]).is_file()]:
+            kept = f"{counted(len(lacking), 'file')} that {LOCK} records are in no cache here"
+            notes.append(f"{out.path}: {kept}; `dvc fetch` brings them from a remote, `dvc commit -f` puts them there")
         made = [out.path] if listing is None else [f"{out.path}/{entry['relpath']}" for entry in listing]
         below = [name for name in jobs.records if name.startswith(f"{out.path}/")]
         if listing is None and any(_made_anew(root, dvc, name) for name in below):

@@ -45,7 +45,7 @@ def test_what_is_damaged_is_named_and_the_advice_mends_it(project: Project) -> N
 
 def test_a_damaged_cache_is_named_and_the_advice_mends_it(project: Project) -> None:
     """`dvc status` calls it up to date, and `dvc checkout` would restore it as it is."""
-    cached = next(path for path in sorted((project.path / ".dvc/cache").rglob("*")) if path.is_file())
+    cached = next(path for path in sorted((project.path / ".dvc/cache/files/md5").glob("??/*")) if not path.suffix)
     flip(project, str(cached.relative_to(project.path)))
     assert "up to date" in project.run("dvc", "status")
     (command,) = advice(project.run(*ARCJEPA, "verify", status=1))
