@@ -11,13 +11,14 @@ RUN = "results/runs/tiny/phase2/seed0"
 
 
 def flip(project: Project, name: str) -> None:
-    """One bit, and the times as they were, which DVC and git ask first."""
+    """One bit, and times and mode as they were: DVC and git ask these first."""
     path = project.path / name
-    times, data = path.stat(), bytearray(path.read_bytes())
+    facts, data = path.stat(), bytearray(path.read_bytes())
     data[len(data) // 2] ^= 4
     path.chmod(0o644)
     path.write_bytes(data)
-    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    path.chmod(facts.st_mode)
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
 
 
 def advice(output: str) -> list[str]:
