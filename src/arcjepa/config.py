@@ -16,7 +16,7 @@ from pydantic import Field, PrivateAttr, field_validator
 from arcjepa.data_settings import Data, Evaluation, TokenSettings, largest_pool
 from arcjepa.diagnosis_settings import Thresholds
 from arcjepa.errors import UserError
-from arcjepa.messages import dotted, problems, validated
+from arcjepa.messages import dotted, problems, revalidated, validated
 from arcjepa.params import check_plain, did_you_mean, leaves, misspelt, overlay, read_params, repeated_leaves
 from arcjepa.scales import NAME, at_scale, scale_parents
 from arcjepa.settings import NonNegative, Phase, Seed, Settings, each_once
@@ -271,6 +271,21 @@ def resolved(settings: Settings) -> dict[str, Any]:
         for name, value in settings
         if name not in hidden
     }
+
+
+class _Start(Settings):
+    """What a run is started with, beside its phase."""
+
+    seed: Seed
+    device: Literal["auto", "cpu", "cuda"]
+
+
+def checked_start(phase: Phase, seed: int, device: str) -> Phase:
+    """The phase, once it and what it is started with are found valid, wherever they come from. Errors: UserError."""
+    if not isinstance(phase, Phase):
+        raise UserError(f"Phase: is {phase!r:.80}; allowed is what Params.phase_settings gives")
+    validated(_Start, {"seed": seed, "device": device}, lambda problem: dotted("", problem["loc"], {}), source="Run")
+    return revalidated(phase)
 
 
 def canonical(tree: Any) -> str:

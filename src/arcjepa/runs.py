@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from arcjepa.config import hyperparameters, resolved
+from arcjepa.config import checked_start, hyperparameters, resolved
 from arcjepa.corpus import Corpus
 from arcjepa.encoder_files import save_encoder
 from arcjepa.moments import Moments, geometry, sides
@@ -35,9 +35,10 @@ class Run:
 def train(phase: Phase, corpus: Corpus, run: Run, progress: Callable) -> None:
     """Train, and write encoder.safetensors and the record into the run's folder.
 
-    `progress(line)` is called once an epoch. Errors: UserError for a missing GPU, a missing tensorboard, or a loss
-    that is not finite.
+    `progress(line)` is called once an epoch. Errors: UserError for settings that params.yaml could not have, a missing
+    GPU, a missing tensorboard, or a loss that is not finite.
     """
+    phase = checked_start(phase, run.seed, run.device)
     device = resolve_device(run.device)
     events = run.events if phase.training.tensorboard else None
     # Eigenvalues for steps.csv are worked out beside the training.
