@@ -16,7 +16,7 @@ from model_cases import PARAMS, tiny_corpus, tiny_params, tiny_phase
 
 from arcjepa.cli import main
 from arcjepa.dvc_records import DvcRecords, cache_folder, folder_md5
-from arcjepa.embeddings import save_encoder
+from arcjepa.encoder_files import save_encoder
 from arcjepa.errors import UserError
 from arcjepa.files import digests, write_json
 from arcjepa.frames import Frames, save_frames
@@ -209,6 +209,20 @@ def test_what_git_has_is_taken_from_there(project: Path) -> None:
     assert problem.command == f"rm -f {FIGURE}; git checkout {FIGURE}"
     subprocess.run(problem.command, shell=True, cwd=project, check=True)
     assert verify(project).problems == []
+
+
+def test_a_published_encoder_is_checked_and_taken_from_git(project: Path) -> None:
+    name = "results/encoders/laptop/phase2.safetensors"
+    write(project / name, (project / RUN / "encoder.safetensors").read_bytes())
+    assert verify(project).problems == []
+    flip(project / name, random.Random(7))
+    assert of(verify(project), name).command == f"snakemake --force {name}"
+    flip(project / name, random.Random(7))
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", "-C", str(project)]
+    for words in (["add", "--force", name], ["commit", "-qm", "published"]):
+        subprocess.run([*git, *words], check=True)
+    flip(project / name, random.Random(8))
+    assert of(verify(project), name).command == f"rm -f {name}; git checkout {name}"
 
 
 def test_what_was_made_anew_since_dvc_recorded_it_is_no_problem_but_is_told(project: Path) -> None:

