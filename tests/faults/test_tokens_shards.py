@@ -14,13 +14,13 @@ from arcjepa.params import read_params
 from arcjepa.tokens import manifest_path, save_tokens
 
 SCRIPT = PARAMS.parent / "workflow/scripts/train_encoder.py"
-NAMES = ("training", "synthetic-000", "synthetic-001", "validation")
+NAMES = ("training", "synthetic-000", "synthetic-001", "validation", "misses-validation", "misses-training")
 Damage = Callable[[Path, Path, random.Random], None]
 
 
 @pytest.fixture
 def shards(tmp_path: Path) -> dict[str, Path]:
-    """Four good files, by name, and their like of another scale."""
+    """Good files, by name, and their like of another scale."""
     corpus = tiny_corpus()
     for scale in ("tiny", "laptop"):
         for name in NAMES:
@@ -30,7 +30,7 @@ def shards(tmp_path: Path) -> dict[str, Path]:
 
 def train(shards: dict[str, Path], folder: Path) -> None:
     """What the job of a training does, with these files."""
-    training, *synthetic, validation = map(str, shards.values())
+    training, *synthetic, validation, unlike, misses = map(str, shards.values())
     runpy.run_path(
         str(SCRIPT),
         {
@@ -38,7 +38,9 @@ def train(shards: dict[str, Path], folder: Path) -> None:
                 rule="train_encoder",
                 config={**read_params(PARAMS), "scale": "tiny"},
                 wildcards=Wildcards(phase="phase2", seed="0"),
-                input=SimpleNamespace(training=training, synthetic=synthetic, validation=validation),
+                input=SimpleNamespace(
+                    training=training, synthetic=synthetic, validation=validation, near_misses=[unlike, misses]
+                ),
                 output=SimpleNamespace(encoder=str(folder / "encoder.safetensors")),
                 params=SimpleNamespace(events=str(folder / "events")),
                 log=[str(folder / "log")],
