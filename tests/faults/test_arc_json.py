@@ -169,6 +169,8 @@ def mutate(task: Any, rng: random.Random, value: Any) -> None:
             break
         node = rng.choice(deeper)
     keys = list(node) if isinstance(node, dict) else list(range(len(node)))
+    if not keys:  # an earlier fault emptied it
+        return
     key = rng.choice(keys)
     action = rng.choice(("replace", "drop", "repeat"))
     if action == "replace":
