@@ -26,7 +26,7 @@ from arcjepa.schedule import learning_rate
 from arcjepa.trainer import Trainer
 
 OWN_TERMS = {
-    "baseline": set(TERMS),
+    "baseline": set(TERMS) - {"hard_negatives"},
     "phase1": {"prediction", "sigreg", "invariance", "commitment"},
     "phase2": {"prediction", "sigreg"},
     "phase3": {"prediction", "sigreg"},
