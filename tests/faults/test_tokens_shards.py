@@ -40,7 +40,7 @@ def train(shards: dict[str, Path], folder: Path) -> None:
                 wildcards=Wildcards(phase="phase2", seed="0"),
                 input=SimpleNamespace(training=training, synthetic=synthetic, validation=validation),
                 output=SimpleNamespace(encoder=str(folder / "encoder.safetensors")),
-                params=SimpleNamespace(events=str(folder / "events")),
+                params=SimpleNamespace(events=str(folder / "events"), checkpoints=str(folder / "kept"), code=""),
                 log=[str(folder / "log")],
             )
         },
