@@ -294,9 +294,7 @@ class Phase(Settings):
 
     @model_validator(mode="after")
     def _admits_all(self) -> "Phase":
-        easy, epochs = self.sequence.curriculum, self.training.epochs
-        if easy.enabled and easy.epochs[-1] > epochs:
-            raise ValueError(
-                f"sequence.curriculum.epochs = {easy.epochs} must not go beyond training.epochs = {epochs}"
-            )
+        easy, all_ = self.sequence.curriculum, self.training.epochs
+        if easy.enabled and easy.epochs[-1] > all_:
+            raise ValueError(f"sequence.curriculum.epochs = {easy.epochs} must not go beyond training.epochs = {all_}")
         return self

@@ -21,7 +21,7 @@ def examples(few: int = 300, many: int = 10_000) -> settings:
 
 
 def survived(fault: str) -> None:
-    """One more fault of this kind was tried, and everything was as it should be: a line in the tally, if one is kept."""
+    """One more fault of this kind was tried, and all was as it should be: a line in the tally, where one is kept."""
     if tally := os.environ.get("ARCJEPA_FAULTS_TALLY"):
         with Path(tally).open("a", encoding="utf-8") as file:
             file.write(f"{fault}\n")
