@@ -49,7 +49,7 @@ def train(phase: Phase, corpus: Corpus, run: Run, progress: Callable[[str], None
     not finite, and checkpoints that cannot be read or written; SystemExit after a signal of `signals.ENDING`.
     """
     device = resolve_device(run.device)
-    checkpoints = _checkpoints(phase, corpus, run, device, progress)
+    checkpoints = checkpoints_of(phase, corpus, run, device, progress)
     saved = None if checkpoints is None else checkpoints.newest()
     (run.folder / NOT_FINITE).unlink(missing_ok=True)
     events = run.events if phase.training.tensorboard else None
@@ -74,7 +74,7 @@ def train(phase: Phase, corpus: Corpus, run: Run, progress: Callable[[str], None
         checkpoints.clear()
 
 
-def _checkpoints(
+def checkpoints_of(
     phase: Phase, corpus: Corpus, run: Run, device: str, progress: Callable[[str], None]
 ) -> Checkpoints | None:
     """Those of exactly this run: what its numbers depend on is their identity."""
