@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from amounts import amount, survived
+from amounts import amount, fault
 from model_cases import tiny_corpus
 from safetensors.torch import save
 from trainings import go_on, process, results, tiny_run
@@ -57,6 +57,7 @@ DAMAGES = [(cut, number) for number in range(amount(20, 200))] + [(flip, number)
 
 
 @pytest.mark.parametrize(("damage", "number"), DAMAGES)
+@fault("checkpoint truncated, or one bit flipped")
 def test_a_damaged_one_is_noticed_told_and_passed_over(
     kept: Checkpoints, damage: Callable[[bytes, random.Random], bytes], number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -78,7 +79,6 @@ def test_a_damaged_one_is_noticed_told_and_passed_over(
     with pytest.raises(UserError, match=rf"{old}: is damaged: .*to train from the start type: rm -r {kept.own}$"):
         kept.newest()
     assert old.exists()
-    survived(f"checkpoint: {damage.__name__}")
 
 
 def test_a_training_goes_on_from_the_one_before(tmp_path: Path) -> None:
@@ -190,6 +190,7 @@ sys.addaudithook(lambda event, _: UNPICKLED.append(event) if event in ("pickle.f
 
 @pytest.mark.parametrize("vouched", [False, True], ids=["as it is", "with a checksum that fits"])
 @pytest.mark.parametrize("name", harmful(Path("mark")))
+@fault("malicious checkpoint")
 def test_a_file_made_to_harm_runs_nothing(kept: Checkpoints, name: str, vouched: bool, tmp_path: Path) -> None:
     content = harmful(tmp_path / "mark")[name]
     for path in paths(kept):
@@ -200,7 +201,6 @@ def test_a_file_made_to_harm_runs_nothing(kept: Checkpoints, name: str, vouched:
     assert UNPICKLED == []
     assert not (tmp_path / "mark").exists()
     assert not list(tmp_path.rglob("mark"))
-    survived("malicious checkpoint")
 
 
 def test_those_files_do_harm_a_reader_that_believes_them(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from amounts import amount, survived
+from amounts import amount, fault
 
 from arcjepa.checkpoint import Checkpoints, State
 from arcjepa.errors import UserError
@@ -79,6 +79,7 @@ def fails(kept: Checkpoints, of: State, reason: str) -> None:
 
 
 @pytest.mark.parametrize("number", range(amount(5, 15)))
+@fault("disk full during a save")
 def test_a_disk_that_is_full_at_any_byte(number: int, tmp_path: Path) -> None:
     kept = kept_in(tmp_path / "kept")
     kept.write(state(1))
@@ -89,10 +90,10 @@ def test_a_disk_that_is_full_at_any_byte(number: int, tmp_path: Path) -> None:
     assert found.numbers["step"] == 1
     assert found.tensors["x"].equal(state(1).tensors["x"])
     kept.write(state(2))  # there is room again
-    survived("disk full during a save")
 
 
 @pytest.mark.parametrize("number", range(amount(2, 8)))
+@fault("disk full during a save")
 def test_a_file_system_that_is_full(small_disk: tuple[Path, Callable[[str], None]], number: int) -> None:
     kept = kept_in(small_disk[0] / "kept")
     kept.write(state(1, 25_000))
@@ -100,10 +101,10 @@ def test_a_file_system_that_is_full(small_disk: tuple[Path, Callable[[str], None
     fails(kept, state(2, 25_000), "No space left on device")
     (small_disk[0] / "other").unlink()
     assert kept.newest().numbers["step"] == 1  # type: ignore[union-attr]
-    survived("disk full during a save")
 
 
 @pytest.mark.parametrize("number", range(amount(1, 3)))
+@fault("read-only file system during a save")
 def test_a_file_system_that_is_read_only(small_disk: tuple[Path, Callable[[str], None]], number: int) -> None:
     kept = kept_in(small_disk[0] / "kept")
     kept.write(state(1))
@@ -111,10 +112,10 @@ def test_a_file_system_that_is_read_only(small_disk: tuple[Path, Callable[[str],
     fails(kept, state(2), "Read-only file system")
     small_disk[1]("rw")
     kept.write(state(2))
-    survived("read-only file system during a save")
 
 
 @pytest.mark.parametrize("number", range(amount(1, 4)))
+@fault("no permission during a save")
 def test_a_folder_without_permission(number: int, tmp_path: Path) -> None:
     for path in (tmp_path, *tmp_path.parents[:2]):
         path.chmod(0o755)  # for nobody to come so far
@@ -125,4 +126,3 @@ def test_a_folder_without_permission(number: int, tmp_path: Path) -> None:
     with forbidden(kept.folder):
         fails(kept, state(1 + number % 2), "Permission denied")
     kept.write(state(1 + number % 2))
-    survived("no permission during a save")

@@ -5,12 +5,11 @@ import time
 from pathlib import Path
 
 import pytest
-from amounts import amount, survived
+from amounts import amount, fault
 from trainings import STAGES, VARIANTS, go_on, newest_step, process, results, tiny_run
 
-KILLS = amount(18, 150)
+KILLS = amount(18, 150) // len(VARIANTS)
 INSIDE = amount(10, 50)
-FAULT = "SIGKILL of the trainer at random points"
 
 
 @pytest.fixture(scope="session")
@@ -37,15 +36,16 @@ def finish(folder: Path, variant: str, seconds: float) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
+@fault("SIGKILL of the trainer at random points", KILLS)
 def test_killed_at_random_it_ends_with_the_same_bits(
     whole: dict[str, dict[str, str]], variant: str, tmp_path: Path
 ) -> None:
     rng, kills, chain = random.Random(variant), 0, 0
-    while kills < KILLS // len(VARIANTS):
+    while kills < KILLS:
         chain += 1
         # A checkpoint after every step, or only now and then, so that steps are lost and taken again.
         folder, seconds = tmp_path / str(chain), rng.choice((0.0, 0.05))
-        while kills < KILLS // len(VARIANTS):
+        while kills < KILLS:
             before = newest_step(folder)
             one = process(go_on, folder, tiny_run(variant, seconds))
             # Now and then before there is a new checkpoint, else after it, so that the run gets on.
@@ -57,12 +57,12 @@ def test_killed_at_random_it_ends_with_the_same_bits(
             if one.exitcode == 0:
                 break
             kills += 1
-            survived(FAULT)
             assert newest_step(folder) >= before
         assert finish(folder, variant, seconds) == whole[variant]
 
 
 @pytest.mark.parametrize("number", range(INSIDE))
+@fault("SIGKILL of the trainer inside a save")
 def test_killed_inside_a_save_it_ends_with_the_same_bits(
     whole: dict[str, dict[str, str]], number: int, tmp_path: Path
 ) -> None:
@@ -75,7 +75,6 @@ def test_killed_inside_a_save_it_ends_with_the_same_bits(
     renamed = STAGES.index(stage) > STAGES.index("before the rename")
     assert newest_step(tmp_path / "run") == (save if renamed else save - 1)
     assert finish(tmp_path / "run", variant, 0) == whole[variant]
-    survived("SIGKILL inside a save")
 
 
 def test_what_is_killed_loses_an_interval_at_most(tmp_path: Path) -> None:
