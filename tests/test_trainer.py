@@ -11,12 +11,12 @@ from model_cases import budget, run_in, steps, tiny_corpus, tiny_phase, tiny_tra
 
 from arcjepa.dataset import admitted_share
 from arcjepa.errors import UserError
-from arcjepa.inputs import blocks, view_kinds
+from arcjepa.inputs import ROOM_MARGIN, ROOM_STEP, blocks, view_kinds
 from arcjepa.record import Averages
 from arcjepa.runs import train
 from arcjepa.schedule import learning_rate
 from arcjepa.shares import selects
-from arcjepa.trainer import ROOM_MARGIN, ROOM_STEP, Trainer, resolve_device
+from arcjepa.trainer import Trainer, resolve_device
 
 TIMES = ["seconds", "sequences_per_second"]
 

@@ -11,10 +11,11 @@ from arcjepa.errors import UserError
 class Events:
     """Writes rows as scalars into a folder of event files; what an earlier run left there is removed.
 
+    A run that goes on after the step `resumed` keeps what it wrote, and TensorBoard hides what came after that step.
     Errors: UserError where tensorboard, which the project does without otherwise, is not installed.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, resumed: int | None = None) -> None:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ModuleNotFoundError:
@@ -22,6 +23,9 @@ class Events:
                 "params.yaml: training.tensorboard: is true, and tensorboard is not installed; set it to false, "
                 f"or type: {sys.executable} -m pip install tensorboard"
             ) from None
+        if resumed is not None:
+            self.writer = SummaryWriter(str(folder), purge_step=resumed + 1)
+            return
         # Their names are random: the curves of two runs would lie over each other.
         for old in folder.glob("events.out.tfevents.*"):
             old.unlink()

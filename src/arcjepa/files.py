@@ -77,7 +77,10 @@ def check_duplicates(data: dict[str, Any], where: str) -> None:
 
 
 def write_atomic(path: Path, content: bytes | memoryview) -> None:
-    """Write a file that no reader ever sees half of, even after a crash; its folder is made if need be."""
+    """Write a file that no reader ever sees half of, even after a crash; its folder is made if need be.
+
+    Errors: OSError, and then what was there before is there still, with nothing beside it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -88,6 +91,16 @@ def write_atomic(path: Path, content: bytes | memoryview) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+    _settle(path.parent)
+
+
+def _settle(folder: Path) -> None:
+    """Have the names in a folder survive a loss of power, as fsync has the bytes of a file."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_json(path: Path, content: Any, sort_keys: bool = False) -> None:

@@ -17,6 +17,9 @@ Key = tuple[randomness.Number, randomness.Number]
 """(seed, step), on the device perhaps."""
 Room = tuple[int | None, int | None]
 """Objects that there is room for, in the batch and in the targets apart; None for as many as there are."""
+ROOM_STEP, ROOM_MARGIN = 512, 5.0
+"""Room for objects comes in multiples of this, and is that many standard deviations above the mean batch if the
+fullest one is not beyond: so most seeds of a phase have the same, and what was compiled for one serves the others."""
 
 
 def view_kinds(batch: Batch, key: Key) -> torch.Tensor:
@@ -72,3 +75,16 @@ def _parts(view: View) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 def _rows(view: View, rows: slice) -> View:
     return View(*(part[rows] for part in _parts(view)))
+
+
+def enough(objects: torch.Tensor) -> torch.Tensor:
+    """(2,) for batches with objects (2, n): for the fullest, and a fullest one as other seeds may have it."""
+    counts = objects.double()
+    likely = counts.mean(1) + ROOM_MARGIN * counts.std(1, unbiased=False)
+    return torch.maximum(objects.amax(1), likely.ceil().long())
+
+
+def rounded(objects: list[torch.Tensor]) -> Room:
+    """The most of each, rounded up."""
+    own, apart = (-(-int(count) // ROOM_STEP) * ROOM_STEP for count in torch.stack(objects).amax(0))
+    return own, apart

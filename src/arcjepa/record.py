@@ -168,6 +168,17 @@ class Averages:
         """Mean by name."""
         return {name: float(values.mean()) for name, values in self.columns().items()}
 
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+    def held(self) -> tuple[tuple[list[str], list[str]], torch.Tensor, torch.Tensor]:
+        """Names of tensors and of numbers, and their values exactly, both (T, ...) on the CPU. There must be a row."""
+        return self._names, torch.stack(self._tensors).cpu(), torch.tensor(self._numbers, dtype=torch.float64)
+
+    def take(self, names: tuple[list[str], list[str]], tensors: torch.Tensor, numbers: torch.Tensor) -> None:
+        """Become what `held` gave, its tensors (T, ...) on the device of the rows to come."""
+        self._names, self._tensors, self._numbers, self._columns = names, [*tensors], numbers.tolist(), None
+
 
 def rows(columns: Mapping[str, torch.Tensor]) -> Iterator[Row]:
     """Columns (T,) as T rows."""
@@ -203,13 +214,29 @@ class Table:
 
 
 class Record:
-    """The files of one run in `folder`, begun anew; TensorBoard's in `events`, where that is given."""
+    """The files of one run in `folder`, begun anew; TensorBoard's in `events`, where that is given.
 
-    def __init__(self, folder: Path, events: Path | None = None) -> None:
-        self.folder, self.events = folder, None if events is None else Events(events)
+    Of a run that goes on after the step `resumed`, `take` brings back the tables.
+    """
+
+    def __init__(self, folder: Path, events: Path | None = None, resumed: int | None = None) -> None:
+        self.folder, self.events = folder, None if events is None else Events(events, resumed)
         self.losses = Table(folder / "losses.csv", LOSS_COLUMNS, self.events)
         self.steps = Table(folder / "steps.csv", STEP_COLUMNS, self.events)
         self.epochs = Table(folder / "epochs.csv", EPOCH_COLUMNS, self.events)
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        return self.losses, self.steps, self.epochs
+
+    def held(self) -> dict[str, bytes]:
+        """The tables by name, as they are in their files."""
+        return {table.path.name: table.path.read_bytes() for table in self.tables}
+
+    def take(self, tables: Mapping[str, bytes]) -> None:
+        """Begin with the tables that `held` gave. Errors: KeyError where one is missing."""
+        for table in self.tables:
+            table.path.write_bytes(tables[table.path.name])
 
     def finish(self, summary: Row) -> None:
         """run.json: what the whole run amounts to. Errors: KeyError for a key that the schema lacks."""

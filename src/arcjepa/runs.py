@@ -1,22 +1,27 @@
 """A run: one phase with one seed, from tokens to a folder with the encoder and its record."""
 
-import math
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from arcjepa.checkpoint import Checkpoints
 from arcjepa.config import checked_start, hyperparameters, resolved
 from arcjepa.corpus import Corpus
 from arcjepa.encoder_files import save_encoder
+from arcjepa.errors import UserError
+from arcjepa.files import write_json
 from arcjepa.moments import Moments, geometry, sides
 from arcjepa.record import Averages, Record, Row, rows
+from arcjepa.resumption import Position, Session, restore, saving
 from arcjepa.settings import Phase
-from arcjepa.trainer import Trainer, resolve_device
+from arcjepa.trainer import NotFinite, Trainer, resolve_device
+
+NOT_FINITE = "not_finite.json"
 
 
 @dataclass(frozen=True)
@@ -30,51 +35,98 @@ class Run:
     """For the encoder and the record."""
     events: Path
     """For TensorBoard's files, where training.tensorboard asks for them."""
+    checkpoints: Path | None = None
+    """For checkpoints, which are gone once the run is over; without it there are none."""
+    code: str = ""
+    """Digest of the code: a run goes on from checkpoints of the same alone."""
 
 
-def train(phase: Phase, corpus: Corpus, run: Run, progress: Callable) -> None:
+def train(phase: Phase, corpus: Corpus, run: Run, progress: Callable[[str], None]) -> None:
     """Train, and write encoder.safetensors and the record into the run's folder.
 
+    Where a run like this one was interrupted, it goes on after its last checkpoint, and ends as if it never had been.
     `progress(line)` is called once an epoch. Errors: UserError for settings that params.yaml could not have, a missing
-    GPU, a missing tensorboard, or a loss that is not finite.
+    GPU, a missing tensorboard, a loss that is not finite, and checkpoints that cannot be read or written; SystemExit
+    after a signal of `signals.ENDING`.
     """
     phase = checked_start(phase, run.seed, run.device)
     device = resolve_device(run.device)
+    checkpoints = checkpoints_of(phase, corpus, run, device, progress)
+    saved = None if checkpoints is None else checkpoints.newest()
+    (run.folder / NOT_FINITE).unlink(missing_ok=True)
     events = run.events if phase.training.tensorboard else None
+    resumed = None if saved is None else saved.numbers["step"]
     # Eigenvalues for steps.csv are worked out beside the training.
-    with Record(run.folder, events) as record, ThreadPoolExecutor(max_workers=1) as beside:
-        trainer = Trainer(phase, corpus, run.seed, device)
-        started, best, best_epoch, best_weights = time.perf_counter(), math.inf, 0, None
-        # The squared error of LeJEPA grows with the embeddings' variance, which SIGReg brings to 1 first.
-        watched = "val_prediction" if phase.loss.prediction == "infonce" else "val_prediction_error"
-        for epoch in range(1, phase.training.epochs + 1):
-            row = _epoch(trainer, epoch, record, beside)
-            progress(_line(row, phase, time.perf_counter() - started))
-            if phase.stopping.enabled and row[watched] < best - phase.stopping.min_delta:
-                best, best_epoch, best_weights = row[watched], epoch, deepcopy(trainer.jepa.state_dict())
-            if phase.stopping.enabled and epoch - best_epoch >= phase.stopping.patience:
-                break
-        if best_weights is not None:
-            trainer.jepa.load_state_dict(best_weights)
+    with Record(run.folder, events, resumed) as record, ThreadPoolExecutor(max_workers=1) as beside:
+        session = Session(Trainer(phase, corpus, run.seed, device), record, beside, Position())
+        if saved is not None:
+            restore(saved, session)
+        try:
+            with saving(checkpoints, phase.training.checkpoint_seconds) as after_step:
+                _epochs(session, after_step, progress)
+        except NotFinite as error:
+            raise UserError(f"{error}; {_keep_batch(session.trainer, corpus, run.folder, error)}") from None
+        trainer, position = session.trainer, session.position
+        if position.best_weights is not None:
+            trainer.jepa.load_state_dict(position.best_weights)
         save_encoder(run.folder / "encoder.safetensors", trainer.jepa, phase, corpus.tokens)
-        lasted = {"epochs": epoch, "best_epoch": best_epoch or epoch}
-        record.finish(_summary(trainer, corpus, time.perf_counter() - started) | lasted)
+        lasted = {"epochs": position.epoch, "best_epoch": position.best_epoch or position.epoch}
+        record.finish(_summary(trainer, corpus, time.perf_counter() - position.started) | lasted)
+    if checkpoints is not None:
+        checkpoints.clear()
 
 
-def _epoch(trainer: Trainer, epoch: int, record: Record, beside: ThreadPoolExecutor) -> Row:
-    """Train for an epoch, validate, and write the rows of both; returns that of epochs.csv."""
-    trained, validated, started = Averages(), Averages(), time.perf_counter()
+def checkpoints_of(
+    phase: Phase, corpus: Corpus, run: Run, device: str, progress: Callable[[str], None]
+) -> Checkpoints | None:
+    """Those of exactly this run: what its numbers depend on is their identity."""
+    if run.checkpoints is None:
+        return None
+    identity = {
+        "settings": resolved(phase),
+        "tokens": corpus.digest(),
+        "seed": run.seed,
+        "torch": torch.__version__,
+        "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
+        "code": run.code,
+    }
+    return Checkpoints(run.checkpoints, identity, progress)
+
+
+def _epochs(session: Session, after_step: Callable[[Session], None], progress: Callable[[str], None]) -> None:
+    """From where the session stands to its last epoch."""
+    trainer, position = session.trainer, session.position
+    phase = trainer.phase
+    # The squared error of LeJEPA grows with the embeddings' variance, which SIGReg brings to 1 first.
+    watched = "val_prediction" if phase.loss.prediction == "infonce" else "val_prediction_error"
+    while True:
+        row = _epoch(session, after_step)
+        progress(_line(row, phase, time.perf_counter() - position.started))
+        if phase.stopping.enabled and row[watched] < position.best - phase.stopping.min_delta:
+            weights = deepcopy(trainer.jepa.state_dict())
+            position.best, position.best_epoch, position.best_weights = row[watched], position.epoch, weights
+        stalled = phase.stopping.enabled and position.epoch - position.best_epoch >= phase.stopping.patience
+        if stalled or position.epoch == phase.training.epochs:
+            return
+        position.begin_epoch(position.epoch + 1)
+
+
+def _epoch(session: Session, after_step: Callable[[Session], None]) -> Row:
+    """Train for what is left of an epoch, validate, and write the rows of both; returns that of epochs.csv."""
+    trainer, record, position = session.trainer, session.record, session.position
+    epoch, trained, validated = position.epoch, position.trained, Averages()
     admitted = trainer.begin_epoch(epoch)
-    written: list[Future] = []
-    for _ in range(trainer.steps_per_epoch):
+    while len(trained) < trainer.steps_per_epoch:
         step = trainer.train_step(trained)
         if trainer.step % trainer.row_interval == 0:
             trainer.check(trained)
-            written.append(beside.submit(_write_row, record, *trainer.step_row(step.outputs, epoch)))
+            row, moments = trainer.step_row(step.outputs, epoch)
+            session.written.append(session.beside.submit(_write_row, record, row, moments))
+        after_step(session)
     trainer.check(trained)
     trainer.validate(validated)
     columns, means = trained.columns(), trained.means() | validated.means()
-    seconds = time.perf_counter() - started
+    seconds = time.perf_counter() - position.epoch_started
     columns["clip_factor"] = (trainer.phase.optimizer.clip / columns["grad_norm"].clamp(min=1e-12)).clamp(max=1)
     first = trainer.step - trainer.steps_per_epoch + 1
     record.losses.append(*({"step": step, "epoch": epoch} | row for step, row in enumerate(rows(columns), first)))
@@ -88,8 +140,7 @@ def _epoch(trainer: Trainer, epoch: int, record: Record, beside: ThreadPoolExecu
     }
     row |= _state(columns, trainer.phase.optimizer.clip)
     record.epochs.append(row)
-    for future in written:
-        future.result()
+    session.settle()
     return row
 
 
@@ -106,6 +157,18 @@ def _state(columns: dict[str, torch.Tensor], clip: float) -> Row:
         "clipped_share": float((norms > clip).float().mean()),
         "clip_factor_median": float(columns["clip_factor"].median()),
     }
+
+
+def _keep_batch(trainer: Trainer, corpus: Corpus, folder: Path, error: NotFinite) -> str:
+    """What the step that was not taken was to learn from, in a file beside the record; returns where that is."""
+    batch = trainer.draw(torch.tensor(error.step, device=trainer.device))
+    tasks = corpus.training.pair_task[batch.target.cpu().numpy() // 2]
+    path = folder / NOT_FINITE
+    held = {"step": error.step, "seed": trainer.seed, "loss": str(error.total), "gradient_norm": str(error.norm)}
+    held |= {"context": batch.context.tolist(), "target": batch.target.tolist(), "d8": batch.d8.tolist()}
+    held |= {"colours": batch.colours.tolist(), "tasks": [corpus.training.task_ids[task] for task in tasks]}
+    write_json(path, held)
+    return f"its batch is in {path}"
 
 
 def _summary(trainer: Trainer, corpus: Corpus, seconds: float) -> Row:

@@ -269,8 +269,10 @@ class Training(Settings):
     """Sequences per step."""
     tensorboard: bool = Field(default=False, exclude=True)
     """Show the record in TensorBoard too, from logs/SCALE/tensorboard; trainings that are finished stay as they are."""
-    # No result depends on it: in neither case is it among the resolved settings, nor in an encoder's file.
-    read_by: ClassVar = {"tensorboard": {True: {"tensorboard"}, False: {"tensorboard"}}}
+    checkpoint_seconds: Annotated[int, Field(ge=0, le=86_400, exclude=True)] = 300
+    """Between two checkpoints, 0 for one after every step: what an interrupted training loses at most."""
+    # No result depends on these: they are never among the resolved settings, nor in an encoder's file.
+    read_by: ClassVar = {"tensorboard": {key: {"tensorboard", "checkpoint_seconds"} for key in (True, False)}}
 
     @model_validator(mode="after")
     def _whole_batch(self) -> "Training":
@@ -292,9 +294,7 @@ class Phase(Settings):
 
     @model_validator(mode="after")
     def _admits_all(self) -> "Phase":
-        curriculum, epochs = self.sequence.curriculum, self.training.epochs
-        if curriculum.enabled and curriculum.epochs[-1] > epochs:
-            raise ValueError(
-                f"sequence.curriculum.epochs = {curriculum.epochs} must not go beyond training.epochs = {epochs}"
-            )
+        easy, all_ = self.sequence.curriculum, self.training.epochs
+        if easy.enabled and easy.epochs[-1] > all_:
+            raise ValueError(f"sequence.curriculum.epochs = {easy.epochs} must not go beyond training.epochs = {all_}")
         return self

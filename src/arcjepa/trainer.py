@@ -14,7 +14,7 @@ from arcjepa import randomness
 from arcjepa.corpus import Corpus
 from arcjepa.dataset import Batch, TrainingSet, admitted_share, selection_sequences
 from arcjepa.errors import UserError
-from arcjepa.inputs import Room, blocks, frames_of, view_kinds
+from arcjepa.inputs import Room, blocks, enough, frames_of, rounded, view_kinds
 from arcjepa.jepa import JEPA, Outputs
 from arcjepa.moments import Moments, moments
 from arcjepa.objectives import Objective, Terms
@@ -29,9 +29,6 @@ from arcjepa.views import DeviceTokens, count_objects
 
 STREAM_VALIDATION = 25
 VALIDATION_SEQUENCES, RECORD_EVERY, RECORD_ROWS = 2048, 100, 40
-ROOM_STEP, ROOM_MARGIN = 512, 5.0
-"""Room for objects comes in multiples of this, and is that many standard deviations above the mean batch if the
-fullest one is not beyond: so most seeds of a phase have the same, and what was compiled for one serves the others."""
 COMPILER: dict[str, str | int | bool | Callable] = {"deterministic": True}
 """What the compiler is told: to time no variants, as the fastest is not the same in every run."""
 
@@ -47,6 +44,14 @@ class Step:
     """Of the gradient before clipping."""
     error: torch.Tensor
     """`prediction_error`."""
+
+
+class NotFinite(UserError):
+    """At this step, counted from 0, a loss or gradient was not finite: the step was not taken."""
+
+    def __init__(self, step: int, total: float, norm: float) -> None:
+        super().__init__(f"step {step}: loss {total}, gradient norm {norm}: not finite, stopped")
+        self.step, self.total, self.norm = step, total, norm
 
 
 def resolve_device(device: str) -> str:
@@ -129,8 +134,8 @@ class Trainer:
         self.admitted.fill_(share)
         return share
 
-    def _draw(self, step: torch.Tensor) -> Batch:
-        """The batch of a step, or those of many, one after the other."""
+    def draw(self, step: torch.Tensor) -> Batch:
+        """The batch of a step, or those of many, one after the other, at the share of tasks admitted now."""
         training, sequence = self.phase.training, self.phase.sequence
         batch = self.data.draw(sequence, self.drawn_by, step, training.batch_size, self.admitted)
         return self._with_near_misses(batch, self.tokens, self.pairs[0])
@@ -149,12 +154,12 @@ class Trainer:
         for epoch in range(1, self.phase.training.epochs + 1):
             admitted = self.begin_epoch(epoch)
             steps = torch.arange((epoch - 1) * self.steps_per_epoch, epoch * self.steps_per_epoch, device=self.device)
-            counts.setdefault(admitted, []).append(self._objects(self.tokens, self._draw(steps), len(steps)))
+            counts.setdefault(admitted, []).append(self._objects(self.tokens, self.draw(steps), len(steps)))
         self.begin_epoch(1)
-        return _rounded([_enough(torch.cat(alike, 1)) for alike in counts.values()])
+        return rounded([enough(torch.cat(alike, 1)) for alike in counts.values()])
 
     def _validation_room(self) -> Room:
-        return _rounded([self._objects(self.validation_tokens, batch, 1)[:, 0] for batch in self.validation])
+        return rounded([self._objects(self.validation_tokens, batch, 1)[:, 0] for batch in self.validation])
 
     def _objects(self, tokens: DeviceTokens, batch: Batch, count: int) -> torch.Tensor:
         """(2, count): objects in the frames of each of `count` batches, and in those apart."""
@@ -180,7 +185,7 @@ class Trainer:
         return outputs, total, terms
 
     def _training_loss(self) -> tuple[Outputs, torch.Tensor, Terms]:
-        return self.forward(self.tokens, self._draw(self.count), self.count, self.room)
+        return self.forward(self.tokens, self.draw(self.count), self.count, self.room)
 
     def _validation_losses(self) -> list[Row]:
         """One row for every batch."""
@@ -217,23 +222,24 @@ class Trainer:
 
     def train_step(self, averages: Averages) -> Step:
         """One update of the weights; whether the gradient was finite, `check` asks later."""
-        step = self._step()
-        if self.fast and self.step == 0 and self.objective.gradnorm is None:
-            # Not before: the first step starts the codebook, with shapes that depend on data.
+        if self.fast and self.step > 0 and self._loss == self._training_loss and self.objective.gradnorm is None:
+            # Not before: the first step starts the codebook, with shapes that depend on data. A run that goes on from
+            # a checkpoint has that behind it.
             self._loss = torch.compile(self._training_loss, dynamic=False, options=COMPILER)
+        step = self._step()
         self.jepa.encoder.quantizer.after_step(step.outputs.quantized)
         self._collect(step, averages)
         self.step += 1
         return step
 
     def check(self, averages: Averages) -> None:
-        """Waits for the device. Errors: UserError where a gradient was not finite; no weight was updated since."""
+        """Waits for the device. Errors: NotFinite where a gradient was not; no weight was updated since."""
         if self.stopped:
             columns = averages.columns()
             first = int((~columns["grad_norm"].isfinite()).nonzero()[0])
             total, norm = (float(columns[name][first]) for name in ("train_total", "grad_norm"))
             step = self.step - len(columns["grad_norm"]) + first
-            raise UserError(f"step {step}: loss {total}, gradient norm {norm}: not finite, stopped")
+            raise NotFinite(step, total, norm)
 
     @torch.no_grad()
     def _collect(self, step: Step, averages: Averages) -> None:
@@ -280,16 +286,3 @@ def prediction_error(outputs: Outputs, phase: Phase) -> torch.Tensor:
     if phase.loss.prediction == "infonce":
         prediction, target = nn.functional.normalize(prediction, dim=-1), nn.functional.normalize(target, dim=-1)
     return (prediction - target).square().mean() / target.var(0).mean().clamp(min=1e-12)
-
-
-def _enough(objects: torch.Tensor) -> torch.Tensor:
-    """(2,) for batches with objects (2, n): for the fullest, and a fullest one as other seeds may have it."""
-    counts = objects.double()
-    likely = counts.mean(1) + ROOM_MARGIN * counts.std(1, unbiased=False)
-    return torch.maximum(objects.amax(1), likely.ceil().long())
-
-
-def _rounded(objects: list[torch.Tensor]) -> Room:
-    """The most of each, rounded up."""
-    own, apart = (-(-int(count) // ROOM_STEP) * ROOM_STEP for count in torch.stack(objects).amax(0))
-    return own, apart

@@ -42,7 +42,7 @@ def train(shards: dict[str, Path], folder: Path) -> None:
                     training=training, synthetic=synthetic, validation=validation, near_misses=[unlike, misses]
                 ),
                 output=SimpleNamespace(encoder=str(folder / "encoder.safetensors")),
-                params=SimpleNamespace(events=str(folder / "events")),
+                params=SimpleNamespace(events=str(folder / "events"), checkpoints=str(folder / "kept"), code=""),
                 log=[str(folder / "log")],
             )
         },

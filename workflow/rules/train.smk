@@ -60,6 +60,8 @@ rule train_encoder:
         tokens=text(PARAMS.tokens),
         # No output: the files have random names, and a training does not have to be repeated to have them.
         events="logs/{scale}/tensorboard/{phase}-seed{seed}",
+        # No output either: Snakemake would delete them before the job that is to go on from them.
+        checkpoints="results/checkpoints/{scale}/{phase}/seed{seed}",
         code=code_digest("train_encoder"),
     message:
         "Train {wildcards.phase}, seed {wildcards.seed}"

@@ -17,5 +17,6 @@ with job(snakemake) as say:
     misses = [load_tokens(path) for path in snakemake.input.near_misses]
     near_misses = (join_tokens(misses[1:]), misses[0]) if misses else None
     corpus = Corpus(join_tokens([real, *synthetic]), len(real.task_ids), validation, settings.tokens, near_misses)
-    run = Run(seed, settings.device, Path(snakemake.output.encoder).parent, Path(snakemake.params.events))
+    folder, params = Path(snakemake.output.encoder).parent, snakemake.params
+    run = Run(seed, settings.device, folder, Path(params.events), Path(params.checkpoints), params.code)
     train(phase, corpus, run, say)

@@ -1,0 +1,164 @@
+"""Checkpoints of a training on disk: written whole or not at all, checked before a byte is believed, two kept.
+
+A file is one line, MAGIC and the SHA-256 of all that follows, and then tensors as safetensors has them, which executes
+nothing; numbers are JSON in one of the tensors. Each is a file `<step>.checkpoint` in a folder that is named after
+what the training depends on: a training of other settings, data, code, PyTorch or device has another folder.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from arcjepa.archives import reason
+from arcjepa.config import canonical
+from arcjepa.errors import UserError
+from arcjepa.files import write_atomic, write_json
+from arcjepa.params import leaves
+
+MAGIC = b"arcjepa checkpoint 1 "
+HEAD = len(MAGIC) + 64 + 1
+"""Bytes of the first line."""
+KEPT, NUMBERS, IDENTITY = 2, "numbers", "identity.json"
+DAMAGED = (ValueError, KeyError, TypeError, RuntimeError, RecursionError, SafetensorError)
+"""What safetensors, JSON and we ourselves raise on bytes that are no checkpoint."""
+
+
+class State(NamedTuple):
+    """All that a training goes on from."""
+
+    tensors: dict[str, torch.Tensor]
+    """On the CPU."""
+    numbers: dict[str, Any]
+    """What JSON holds exactly, `step` among it."""
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """Those of one training in `folder`, which holds those of others of the same phase and seed too."""
+
+    folder: Path
+    identity: dict[str, Any]
+    """What the training depends on."""
+    say: Callable[[str], None]
+
+    @property
+    def own(self) -> Path:
+        """The folder of this very training."""
+        return self.folder / hashlib.sha256(canonical(self.identity).encode()).hexdigest()[:16]
+
+    def write(self, state: State) -> Path:
+        """Keep this one and the one before. Errors: UserError where it cannot be written; those before are intact."""
+        path = self.own / f"{state.numbers['step']:09d}.checkpoint"
+        try:
+            if not (self.own / IDENTITY).exists():
+                write_json(self.own / IDENTITY, self.identity, sort_keys=True)
+            write_atomic(path, _to_bytes(State(state.tensors, {**state.numbers, "identity": self.own.name})))
+            for old in self._files()[KEPT:]:
+                old.unlink()
+        except OSError as error:
+            raise self._unwritable(path, error) from None
+        return path
+
+    def _unwritable(self, path: Path, error: OSError) -> UserError:
+        intact = next((f"; {old} is intact" for old in self._files() if old != path), "")
+        return UserError(
+            f"{path}: cannot be written: {error.strerror or error}, {_free(self.folder)} MB free there{intact}; make "
+            "room, or the folder writable, and type the same command again, which goes on from the last checkpoint"
+        )
+
+    def newest(self) -> State | None:
+        """The newest one that is whole, None where there is none of this training.
+
+        A damaged one is told, removed, and passed over. Errors: UserError where all are damaged, or one cannot be read.
+        """
+        self._clean()
+        self._tell_of_others()
+        files, damaged = self._files(), []
+        for path in files:
+            try:
+                state = _from_bytes(path.read_bytes(), self.own.name)
+            except OSError as error:
+                raise UserError(f"{path}: cannot be read: {error.strerror}; make it readable, or remove it") from None
+            except DAMAGED as error:
+                damaged.append(f"{path}: is damaged: {reason(error)}")
+                continue
+            for bad, fault in zip(files, damaged, strict=False):
+                self.say(f"warning: {fault}; it is removed, and {path.name} taken")
+                self._remove(bad)
+            self.say(f"going on after step {state.numbers['step']}, from {path}")
+            return state
+        if damaged:
+            raise UserError(f"{'; '.join(damaged)}; to train from the start type: rm -r {self.own}")
+        return None
+
+    def clear(self) -> None:
+        """Remove them, and those of other trainings of this phase and seed: what was trained for is there."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _files(self) -> list[Path]:
+        """The newest first."""
+        return sorted(self.own.glob("*.checkpoint"), reverse=True)
+
+    def _clean(self) -> None:
+        """Remove what was being written by a process that is gone."""
+        for path in self.own.glob(".*"):
+            self._remove(path)
+
+    def _remove(self, path: Path) -> None:
+        try:
+            path.unlink()
+        except OSError as error:
+            raise self._unwritable(path, error) from None
+
+    def _tell_of_others(self) -> None:
+        """Checkpoints that are there and are not gone on from, with the reason."""
+        for path in sorted(self.folder.glob(f"*/{IDENTITY}")):
+            if path.parent != self.own:
+                self.say(f"checkpoints in {path.parent} are of another training: {_difference(path, self.identity)}")
+
+
+def _difference(path: Path, identity: dict[str, Any]) -> str:
+    """In which leaves the identity of a file is another."""
+    try:
+        held = dict(leaves(json.loads(path.read_bytes())))
+    except (OSError, ValueError, AttributeError) as error:
+        return f"{path.name} cannot be read: {reason(error)}"
+    own = dict(leaves(identity))
+    differing = [key for key in sorted(own.keys() | held.keys()) if own.get(key) != held.get(key)]
+    told = [f"{'.'.join(key)} {held.get(key)!r:.40}, now {own.get(key)!r:.40}" for key in differing]
+    return "; ".join(told) or "its folder has another name"
+
+
+def _to_bytes(state: State) -> bytes:
+    numbers = torch.frombuffer(bytearray(json.dumps(state.numbers).encode()), dtype=torch.uint8)
+    content = save({**state.tensors, NUMBERS: numbers})
+    return b"".join((MAGIC, hashlib.sha256(content).hexdigest().encode(), b"\n", content))
+
+
+def _from_bytes(data: bytes, identity: str) -> State:
+    """Errors: one of DAMAGED."""
+    if not data.startswith(MAGIC):
+        raise ValueError("no checkpoint of this version")
+    content = data[HEAD:]
+    if data[len(MAGIC) : HEAD] != f"{hashlib.sha256(content).hexdigest()}\n".encode():
+        raise ValueError(f"{len(data)} bytes whose SHA-256 is not the one recorded in them")
+    tensors = load(content)
+    numbers = json.loads(tensors.pop(NUMBERS).numpy().tobytes())
+    if numbers["identity"] != identity:
+        raise ValueError("of another training, and moved here")
+    return State(tensors, {**numbers, "step": int(numbers["step"])})
+
+
+def _free(folder: Path) -> int:
+    """MB that are free where a folder is, or would be."""
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if os.path.exists(path))
+    return shutil.disk_usage(there).free // 2**20
