@@ -72,7 +72,7 @@ class Saver:
     interval: float
     """Seconds."""
     noted: Noted
-    last: float = field(default_factory=time.perf_counter)
+    last: float = field(default_factory=lambda: time.perf_counter())
 
     def after_step(self, session: Session) -> None:
         """Save where the interval is over, or a signal came. Errors: UserError where the file cannot be written, or

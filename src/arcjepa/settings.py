@@ -269,7 +269,7 @@ class Training(Settings):
     """Sequences per step."""
     tensorboard: bool = Field(default=False, exclude=True)
     """Show the record in TensorBoard too, from logs/SCALE/tensorboard; trainings that are finished stay as they are."""
-    checkpoint_seconds: Annotated[int, Field(ge=0, le=86_400, exclude=True)] = 300
+    checkpoint_seconds: Annotated[Number, Field(ge=0, le=86_400, exclude=True)] = 300.0
     """Between two checkpoints, 0 for one after every step: what an interrupted training loses at most."""
     # No result depends on these: they are never among the resolved settings, nor in an encoder's file.
     read_by: ClassVar = {"tensorboard": {key: {"tensorboard", "checkpoint_seconds"} for key in (True, False)}}
