@@ -78,7 +78,7 @@ def _measure(device: str, options: argparse.Namespace) -> int:
 def _rows(device: str, parts: Sequence[str], scratch: Path, options: argparse.Namespace) -> list[Row]:
     """First what others need, then the rest: on a GPU side by side, but for measuring."""
     deadline = time.monotonic() + (options.limit or LIMITS[device])
-    first = ["machine"] * ("machine" in parts) + [jobs.CORPUS] * ("training" in parts)
+    first = ["machine"] * ("machine" in parts) + [jobs.CORPUS] * any(part in parts for part in jobs.NEEDS_CORPUS)
     rows = runner.measure_in_turn(first, device, scratch, options.small, deadline)
     rest = jobs.names(device, [part for part in parts if part != "machine"], options.small)
     if device == "cuda":

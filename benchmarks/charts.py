@@ -46,7 +46,7 @@ def _lines(chart: Chart, rows: Sequence[Row]) -> Lines:
     groups: dict[str, dict[tuple[tuple[str, float], ...], list[tuple[float, float]]]] = {}
     for row in rows:
         value = row.values.get(chart.y)
-        if chart.x in row.at and isinstance(value, float) and chart.fixed.items() <= row.at.items():
+        if chart.x in row.at and isinstance(value, float) and value > 0 and chart.fixed.items() <= row.at.items():
             others = tuple(item for item in row.at.items() if item[0] != chart.x)
             groups.setdefault(row.form, {}).setdefault(others, []).append((row.at[chart.x], value))
     return {form: sorted(max(kinds.values(), key=len)) for form, kinds in groups.items()}

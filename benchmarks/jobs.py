@@ -7,13 +7,20 @@ from types import ModuleType
 from benchmarks.measuring import Job, Row
 
 PARTS = {
-    "cpu": ("machine", "sigreg", "training"),
-    "cuda": ("machine", "training", "sigreg"),
+    "cpu": (
+        *("machine", "tokeniser", "generator", "preparation", "sigreg", "quantizer", "training", "evaluation"),
+        "workflow",
+    ),
+    "cuda": ("machine", "training", "evaluation", "sigreg"),
 }
 CORPUS = "corpus"
-"""The job that makes the tokens which others train on."""
+NEEDS_CORPUS = ("training", "evaluation")
+"""The job that makes the tokens which others train on, and these."""
 CHOICES = {
-    "cpu": {"training": ("", "phase2@tasks=8000", "phase2@tasks=32000", "phase2@batch=64", "phase2@batch=256")},
+    "cpu": {
+        "preparation": ("1000", "2000", "4000", "8000"),
+        "training": ("", "phase2@tasks=8000", "phase2@tasks=32000", "phase2@batch=64", "phase2@batch=256"),
+    },
     "cuda": {
         "training": ("baseline", "phase1", "phase2", "phase3", "phase3@window=7", "phase2@tasks=50000"),
     },

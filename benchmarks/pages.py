@@ -25,14 +25,16 @@ def page(device: str, rows: Sequence[Row]) -> str:
 
 
 def write(device: str, rows: Sequence[Row], out: Path) -> None:
-    """The CSV file first; then the page, and charts where what draws them is installed."""
+    """The CSV file first; then the page, and charts where what draws them is installed, which are put beneath it."""
     out.mkdir(parents=True, exist_ok=True)
     tables.write_csv(out / f"{STEMS[device]}.csv", rows)
+    written = out / f"{STEMS[device]}.md"
+    written.write_text(page(device, rows), encoding="utf-8")
     try:
         pictures = _charts(device, rows, out)
     except ModuleNotFoundError as error:
         pictures = [f"No charts here: {error}. With matplotlib and pandas: `python -m benchmarks --draw`"]
-    (out / f"{STEMS[device]}.md").write_text("\n".join([page(device, rows), *pictures, ""]), encoding="utf-8")
+    written.write_text("\n".join([page(device, rows), *pictures, ""]), encoding="utf-8")
 
 
 def redraw(device: str, out: Path) -> bool:
