@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: run install test lint unit workflow-test faults slurm-lab clean
+.PHONY: run install test lint unit workflow-test faults bench slurm-lab clean
 
 # Everything, through DVC so that `dvc exp run` knows what is current; then the report and a short table.
 run: install
@@ -41,6 +41,18 @@ faults: install
 	rm -f .faults-tally
 	ARCJEPA_FAULTS=full ARCJEPA_FAULTS_TALLY=$(CURDIR)/.faults-tally pytest -n auto tests/faults; status=$$?; \
 	python tests/faults/table.py .faults-tally results/faults.md && exit $$status
+
+# Cost and growth, side by side with public peers, which live in an environment of their own over the pinned one. The
+# GPU's part runs where torch finds one. BENCH: options of `python -m benchmarks`, such as BENCH="--cpu --parts sigreg".
+bench: .venv-bench/.installed
+	.venv-bench/bin/python -m benchmarks $(BENCH)
+
+.venv-bench/.installed: .venv/.installed benchmarks/requirements.txt
+	.venv/bin/python -m venv .venv-bench
+	echo "import site; site.addsitedir('$$(.venv/bin/python -c 'import site; print(site.getsitepackages()[0])')')" \
+	  > "$$(.venv-bench/bin/python -c 'import site; print(site.getsitepackages()[0])')/pinned.pth"
+	.venv-bench/bin/python -m pip install --quiet --no-deps --requirement benchmarks/requirements.txt
+	@touch $@
 
 # A real Slurm on this host, for tests (root; Debian packages slurmctld, slurmd, slurm-client, munge).
 slurm-lab:

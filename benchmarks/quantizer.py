@@ -1,28 +1,27 @@
-"""Our EMA codebook beside vector-quantize-pytorch's, one training step in turn: `python benchmarks/quantizer.py`."""
+"""Our EMA codebook beside vector-quantize-pytorch's: a training step of each, in turn."""
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from statistics import median
 
 import torch
-from vector_quantize_pytorch import VectorQuantize
 
 from arcjepa.quantizer import CodebookQuantizer
 from arcjepa.settings import Commitment, Quantizer, Refresh
+from benchmarks.charts import Chart
+from benchmarks.measuring import Job, Row, in_turn, ratio, seconds
+
+TITLE = "The codebook, a training step"
+ABOUT = "Forward, backward and the moving averages; CPU time of one thread. Ratios are medians of ratios in turn."
+CHARTS: tuple[Chart, ...] = ()
 
 SIZES = ((3500, 64, 768), (3500, 64, 256), (3500, 384, 768))
 ROUNDS = 15
 
 
-def milliseconds(step: Callable[[], None]) -> float:
-    """CPU time of one call."""
-    started = time.process_time()
-    step()
-    return 1000 * (time.process_time() - started)
-
-
 def steps(count: int, width: int, codes: int) -> tuple[Callable[[], None], Callable[[], None]]:
     """A forward and backward pass of ours, and of the library's, on the same objects (count, width)."""
+    from vector_quantize_pytorch import VectorQuantize
+
     refresh = Refresh(enabled=False, interval=1, threshold=0.0)
     settings = Quantizer(
         kind="vq",
@@ -49,18 +48,14 @@ def steps(count: int, width: int, codes: int) -> tuple[Callable[[], None], Calla
     return run_ours, run_library
 
 
-def main() -> None:
-    """One line per size: medians of CPU milliseconds on one thread, and the median of the ratios pair by pair."""
+def measure(job: Job) -> Iterator[Row]:
+    """Two rows for each size."""
     torch.set_num_threads(1)
-    print(f"torch {torch.__version__}, one thread, median of {ROUNDS}")
-    for count, width, codes in SIZES:
-        ours, library = steps(count, width, codes)
-        milliseconds(ours), milliseconds(library)  # the first call starts the codebook
-        pairs = [(milliseconds(ours), milliseconds(library)) for _ in range(ROUNDS)]
-        mine, theirs = (median(column) for column in zip(*pairs, strict=True))
-        ratio = median(b / a for a, b in pairs)
-        print(f"{count} x {width}, {codes} codes: ours {mine:.1f} ms, library {theirs:.1f} ms, ratio {ratio:.1f}")
-
-
-if __name__ == "__main__":
-    main()
+    for count, width, codes in SIZES[:1] if job.small else SIZES:
+        calls = dict(zip(("ours", "vector-quantize-pytorch"), steps(count, width, codes), strict=True))
+        for call in calls.values():
+            call()  # the first one starts the codebook
+        times = in_turn({name: lambda call=call: 1000 * seconds(call) for name, call in calls.items()}, ROUNDS)
+        for name, values in times.items():
+            measured: dict[str, float | str] = {"ms": median(values), "over ours": ratio(values, times["ours"])}
+            yield Row("quantizer", name, {"objects": count, "width": width, "codes": codes}, measured)

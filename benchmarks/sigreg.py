@@ -1,25 +1,53 @@
-"""SIGReg forward and backward, ours beside the plain form and lightly's, in turn: `python benchmarks/sigreg.py`.
+"""SIGReg forward and backward: ours beside the plain form, the compiled plain form and lightly's, in turn."""
 
-Milliseconds (median), peak memory and the error of the gradient against the plain form in float64. On a GPU every form
-is replayed from a CUDA graph; on the CPU it is one thread. `lightly` is measured where it is installed.
-"""
-
-import argparse
-import time
-from collections.abc import Callable
+import importlib.util
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
 
-from arcjepa.sigreg import epps_pulley_plain, sigreg
+from arcjepa.sigreg import epps_pulley_plain, knots, sigreg
+from benchmarks.charts import Chart
+from benchmarks.measuring import FAILED, Job, Row, burst, in_turn, ratio, seconds
 
+TITLE = "SIGReg, forward and backward"
+ABOUT = (
+    "256 dimensions, 17 knots. Ratios are medians of ratios in turn. GPU: from a CUDA graph, by the GPU's clock, in "
+    "bursts; `started from Python` is without the graph. CPU: CPU time of one thread. Peak memory is beyond the "
+    "embeddings and slices. The gradient's error is relative, against the plain form in float64 at the same size."
+)
+CHARTS = (
+    Chart("sigreg_samples", "SIGReg against the batch", "N", "ms", {"slices": 1024}),
+    Chart("sigreg_slices", "SIGReg against the slices", "slices", "ms", {"N": 1024}),
+)
 DIMENSIONS = 256
 SIZES = {
-    "cpu": ((512, 1024), (1024, 1024)),
-    "cuda": ((512, 1024), (1024, 1024), (4096, 1024), (16384, 1024), (8192, 8192)),
+    "cpu": ((256, 1024), (512, 1024), (1024, 1024), (2048, 1024), (1024, 256), (1024, 512), (1024, 2048)),
+    "cuda": (
+        *((512, 1024), (1024, 1024), (4096, 1024), (16384, 1024), (65536, 1024)),
+        *((1024, 4096), (1024, 16384), (8192, 8192)),
+    ),
 }
-ROUNDS = {"cpu": 7, "cuda": 30}
+SMALL = ((64, 32),)
+ROUNDS = {"cpu": 5, "cuda": 9}
+BURST_MS = 2.0
 Form = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def measure(job: Job) -> Iterator[Row]:
+    """A row for every form at every size."""
+    torch.set_num_threads(1)
+    sizes = SMALL if job.small else SIZES[job.device]
+    known = forms(job.device)
+    if job.device == "cuda":
+        torch._dynamo.config.recompile_limit = 4 * len(sizes)
+        for size in sizes:
+            yield from _compiled(known, size)
+    job.turn()
+    for size in sizes:
+        yield from _at(known, size, job.device)
 
 
 def plain(z: torch.Tensor, slices: torch.Tensor) -> torch.Tensor:
@@ -28,106 +56,143 @@ def plain(z: torch.Tensor, slices: torch.Tensor) -> torch.Tensor:
 
 
 def forms(device: str) -> dict[str, Form]:
-    """By name; the first is ours."""
+    """By name; the first is ours. lightly's where it is installed; it draws its slices by itself."""
     found: dict[str, Form] = {"ours": sigreg, "plain": plain}
     if device == "cuda":
         found["plain, compiled"] = torch.compile(plain, dynamic=False)
-    try:
-        from lightly.loss import SIGRegLoss
-    except ImportError:
-        return found
-
-    def library(z: torch.Tensor, slices: torch.Tensor) -> torch.Tensor:
-        return SIGRegLoss(num_slices=slices.shape[1]).to(z.device)(z)
-
-    return found | {"lightly": library}
+    if library := _lightly():
+        found["lightly"] = _made_once(library)
+    return found
 
 
-def prepared(form: Form, z: torch.Tensor, slices: torch.Tensor) -> Callable[[], None]:
-    """A forward and backward pass, ready to be timed."""
+def _made_once(library: Any) -> Form:
+    """lightly's module as a function: made once for each number of slices."""
+    made: dict[int, Any] = {}
+
+    def form(z: torch.Tensor, slices: torch.Tensor) -> torch.Tensor:
+        count = slices.shape[1]
+        if count not in made:
+            made[count] = library(num_vectors=count).to(z.device)
+        return made[count](z)
+
+    return form
+
+
+def _lightly() -> Any:
+    """lightly's class, read from its file: importing lightly.loss would need torchvision, which it does not use."""
+    package = importlib.util.find_spec("lightly")
+    if package is None or not package.submodule_search_locations:
+        return None
+    file = Path(package.submodule_search_locations[0]) / "loss" / "lejepa_loss.py"
+    spec = importlib.util.spec_from_file_location("lejepa_loss", file)
+    assert spec is not None, file
+    assert spec.loader is not None, file
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.SIGReg
+
+
+def _inputs(size: tuple[int, int], device: str) -> tuple[torch.Tensor, torch.Tensor]:
+    torch.manual_seed(0)
+    z = torch.randn(size[0], DIMENSIONS, device=device, requires_grad=True)
+    return z, torch.nn.functional.normalize(torch.randn(DIMENSIONS, size[1], device=device), dim=0)
+
+
+def _compiled(known: dict[str, Form], size: tuple[int, int]) -> Iterator[Row]:
+    """Compiles before any form is timed; a form that cannot be is a row, and left out."""
+    z, slices = _inputs(size, "cuda")
+    for name in [name for name in known if "compiled" in name]:
+        try:
+            known[name](z, slices).backward()
+        except RuntimeError as error:
+            known.pop(name)
+            yield _failure(name, size, error)
+
+
+def _failure(name: str, size: tuple[int, int], error: Exception) -> Row:
+    reason = "out of memory" if isinstance(error, torch.OutOfMemoryError) else f"{type(error).__name__}: {error}"
+    return Row("sigreg", name, _at_size(size), {FAILED: reason.splitlines()[0][:200]})
+
+
+def _at_size(size: tuple[int, int]) -> dict[str, float]:
+    return {"N": size[0], "slices": size[1]}
+
+
+def _at(known: dict[str, Form], size: tuple[int, int], device: str) -> Iterator[Row]:
+    z, slices = _inputs(size, device)
+    steps: dict[str, Callable[[], None]] = {}
+    more: dict[str, dict[str, float | str]] = {name: {} for name in known}
+    for name, form in known.items():
+        try:
+            steps[name] = _prepared(form, z, slices, more[name])
+        except RuntimeError as error:
+            yield _failure(name, size, error)
+    calls = {name: _clock(step, device) for name, step in steps.items()}
+    times = in_turn(calls, ROUNDS[device])
+    more["ours"]["gradient's error"] = gradient_error(z, slices)
+    for name, values in times.items():
+        over = ratio(values, times["ours"])
+        yield Row("sigreg", name, _at_size(size), {"ms": median(values), "over ours": over, **more[name]})
+
+
+def _prepared(form: Form, z: torch.Tensor, slices: torch.Tensor, more: dict[str, float | str]) -> Callable[[], None]:
+    """A forward and backward pass, ready to be timed; what else is known of it goes to `more`."""
 
     def step() -> None:
         z.grad = None
         form(z, slices).backward()
 
-    for _ in range(2):
-        step()
+    step()
     if not z.is_cuda:
         return step
+    z.grad = None
+    torch.cuda.synchronize()
+    torch.cuda.empty_cache()
+    held = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    step()
+    torch.cuda.synchronize()
+    more["peak MiB"] = (torch.cuda.max_memory_allocated() - held) / 2**20
+    more["ms started from Python"] = median(burst(step, 3) for _ in range(3))
+    return _recorded(step, more)
+
+
+def _recorded(step: Callable[[], None], more: dict[str, float | str]) -> Callable[[], None]:
+    """The step as a CUDA graph; as it is, and said so, where it cannot be recorded."""
     stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         step()
-    torch.cuda.synchronize()
+    torch.cuda.current_stream().wait_stream(stream)
+    torch.cuda.empty_cache()
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        step()
+    try:
+        with torch.cuda.graph(graph):
+            step()
+    except RuntimeError as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        torch.cuda.synchronize()
+        more["note"] = "no CUDA graph"
+        return step
     return graph.replay
 
 
-def milliseconds(step: Callable[[], None], device: str) -> float:
-    """Of one call: CPU time, or the GPU's own."""
+def _clock(step: Callable[[], None], device: str) -> Callable[[], float]:
+    """Milliseconds of one call of the step."""
     if device == "cpu":
-        started = time.process_time()
-        step()
-        return 1000 * (time.process_time() - started)
-    first, last = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-    first.record()
-    step()
-    last.record()
-    torch.cuda.synchronize()
-    return first.elapsed_time(last)
+        return lambda: 1000 * seconds(step)
+    count = max(1, min(50, int(BURST_MS / max(burst(step, 1), 1e-3))))
+    return lambda: burst(step, count)
 
 
 def gradient_error(z: torch.Tensor, slices: torch.Tensor) -> float:
-    """Relative, of ours, on the first rows and slices: float64 with every knot would not fit otherwise."""
-    z, slices = z.detach()[:512].requires_grad_(), slices[:, :256]
-    exact = z.detach().double().requires_grad_()
+    """Of ours, relative to the plain form in float64, which is worked out for a few slices at a time."""
+    z = z.detach().requires_grad_()
     (found,) = torch.autograd.grad(sigreg(z, slices), z)
-    (wanted,) = torch.autograd.grad(plain(exact, slices.double()), exact)
+    exact, wanted = z.detach().double(), torch.zeros_like(z, dtype=torch.float64)
+    for part in slices.double().split(max(1, 2**23 // (len(z) * len(knots()[0]))), dim=1):
+        leaf = exact.clone().requires_grad_()
+        (along,) = torch.autograd.grad(plain(leaf, part) * part.shape[1] / slices.shape[1], leaf)
+        wanted += along
     return float((found.double() - wanted).norm() / wanted.norm())
-
-
-def measure(rows: int, columns: int, device: str) -> None:
-    """Print a line for every form at one size."""
-    torch.manual_seed(0)
-    z = torch.randn(rows, DIMENSIONS, device=device, requires_grad=True)
-    slices = torch.nn.functional.normalize(torch.randn(DIMENSIONS, columns, device=device), dim=0)
-    steps, peaks = {}, {}
-    for name, form in forms(device).items():
-        if device == "cuda":
-            torch.cuda.empty_cache()
-            torch.cuda.reset_peak_memory_stats()
-            held = torch.cuda.memory_allocated()
-        try:
-            steps[name] = prepared(form, z, slices)
-        except torch.OutOfMemoryError:
-            print(f"| {rows} x {columns} | {name} | out of memory | | |")
-            continue
-        if device == "cuda":
-            peaks[name] = f"{(torch.cuda.max_memory_allocated() - held) / 2**20:.0f}"
-    times: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(ROUNDS[device]):
-        for name, step in steps.items():
-            times[name].append(milliseconds(step, device))
-    ours = median(times["ours"])
-    for name, values in times.items():
-        error = f"{gradient_error(z, slices):.1e}" if name == "ours" else ""
-        ratio = f"{median(values) / ours:.1f}"
-        print(f"| {rows} x {columns} | {name} | {median(values):.3f} | {peaks.get(name, '')} | {ratio} | {error} |")
-
-
-def main() -> None:
-    """A table in Markdown."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--device", choices=SIZES, default="cuda" if torch.cuda.is_available() else "cpu")
-    device = parser.parse_args().device
-    torch.set_num_threads(1)
-    machine = torch.cuda.get_device_name() if device == "cuda" else "one thread"
-    print(f"torch {torch.__version__}, {machine}, D = {DIMENSIONS}, median of {ROUNDS[device]}\n")
-    print("| N x slices | form | ms | peak MiB | over ours | gradient's error |\n|---|---|---|---|---|---|")
-    for rows, columns in SIZES[device]:
-        measure(rows, columns, device)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,107 +1,210 @@
-"""Training steps a second of every phase: `python benchmarks/training.py [--scale production] [--device cuda]`.
+"""Training sequences a second of every phase, what share of the machine that is, and where the rest of a run goes.
 
-Each phase as it trains, and beside it the same code with every kernel started from Python (what a GPU does without
-compiling and recording), in turn. Setting up, compiling and validating are measured apart. Synthetic tasks only.
+Variants are a phase with changes: "phase3@window=7", "phase2@tasks=50000" (the same tasks many times over).
 """
 
-import argparse
-import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
-from arcjepa.config import Params, from_mapping
-from arcjepa.corpus import Corpus
-from arcjepa.frames import Frames
-from arcjepa.params import read_params
-from arcjepa.record import Averages
-from arcjepa.synthetic import generate_shard
-from arcjepa.tokens import tokenise
-from arcjepa.trainer import Trainer
+from benchmarks.charts import Chart
+from benchmarks.machine import product_rate
+from benchmarks.measuring import Job, Row, in_turn, ratio, seconds
+from benchmarks.settings import params_at
 
-ROUNDS, STEPS = 5, {"cpu": 5, "cuda": 60}
+if TYPE_CHECKING:
+    from arcjepa.config import Params
+    from arcjepa.corpus import Corpus
+    from arcjepa.trainer import Trainer
 
-
-def corpus(params: Params, tasks: int) -> Corpus:
-    """Half of the tasks are called real, so that sources are mixed as in a run."""
-    parts = [
-        tokenise(Frames.from_tasks(generate_shard(params.data.synthetic, 0, 0, count, held_out)), params.tokens)
-        for count, held_out in ((tasks, False), (200, True))
-    ]
-    return Corpus(parts[0], tasks // 2, parts[1], params.tokens)
-
-
-def timed(device: str, call: Any) -> float:
-    """Seconds of a call, with the work that it gave the device."""
-    if device == "cuda":
-        torch.cuda.synchronize()
-    started = time.perf_counter()
-    call()
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - started
+TITLE = "Training"
+ABOUT = (
+    "A phase as it trains, its record included; synthetic tasks only. GPU: scale production, wall clock; phases "
+    "compile side by side and are measured one at a time. CPU: scale laptop, CPU time of one thread. `kernel by "
+    "kernel` is the same code, every kernel started from Python. FLOP are those of matrix products, forward and "
+    "backward; the peak is that of a large matrix product (bf16 on a GPU), measured beside. Drawing a batch with its "
+    "views, and the record, are measured by themselves: their shares are upper bounds. `run s` is all epochs with "
+    "validation and record, worked out from the figures beside it, without set-up and first steps."
+)
+CHARTS = (
+    Chart("training_tasks", "A training step against the tasks to draw from", "tasks", "ms a step"),
+    Chart("training_sequences", "A training step against its sequences", "sequences", "ms a step"),
+)
+SCALES = {"cuda": "production", "cpu": "laptop"}
+TASKS, HELD_OUT, SMALL_TASKS = 2000, 200, 60
+ROUNDS, STEPS = 5, {"cpu": 4, "cuda": 60}
+CORPUS = "corpus-{}.safetensors"
 
 
-def steps(trainer: Trainer, count: int) -> None:
+def measure(job: Job) -> Iterator[Row]:
+    """Rows of one variant, or of all the phases one after the other."""
+    torch.set_num_threads(1)
+    names = [job.choice] if job.choice else params_at(_scale(job)).names
+    for choice in names:
+        yield _variant(job, choice)
+
+
+def prepare(job: Job) -> Iterator[Row]:
+    """The tokens that all variants train on, in files."""
+    from arcjepa.tokens import save_tokens
+
+    for name, tokens in zip(("training", "validation"), _made_up(params_at(_scale(job)), job.small), strict=True):
+        save_tokens(job.scratch / CORPUS.format(name), tokens)
+    yield from ()
+
+
+def _scale(job: Job) -> str:
+    return "tiny" if job.small else SCALES[job.device]
+
+
+def _made_up(params: "Params", small: bool) -> list[Any]:
+    from arcjepa.frames import Frames
+    from arcjepa.synthetic import generate_shard
+    from arcjepa.tokens import tokenise
+
+    tasks, held_out = (SMALL_TASKS, SMALL_TASKS) if small else (TASKS, HELD_OUT)
+    shards = [generate_shard(params.data.synthetic, 0, 0, n, side) for n, side in ((tasks, False), (held_out, True))]
+    return [tokenise(Frames.from_tasks(shard), params.tokens) for shard in shards]
+
+
+def _corpus(folder: Path, params: "Params", tasks: int) -> "Corpus":
+    """What `prepare` left, repeated up to so many tasks; half of them are called real, so that sources are mixed."""
+    from arcjepa.corpus import Corpus
+    from arcjepa.shards import join_tokens
+    from arcjepa.tokens import load_tokens
+
+    training, validation = (load_tokens(folder / CORPUS.format(name)) for name in ("training", "validation"))
+    training = join_tokens([training] * max(1, tasks // len(training.task_ids)))
+    return Corpus(training, len(training.task_ids) // 2, validation, params.tokens)
+
+
+def _settings(job: Job, choice: str) -> tuple["Params", str, int]:
+    """Settings, phase and tasks of a variant; tasks 0 for as many as there are."""
+    name, *changes = choice.split("@")
+    said = dict(change.split("=") for change in changes)
+    tree: dict[str, Any] = {}
+    if "window" in said:
+        tree[f"phases.{name}.sequence.window"] = int(said["window"])
+    if "batch" in said:
+        tree["base.training.batch_size"] = int(said["batch"])
+    return params_at(_scale(job), tree), name, int(said.get("tasks", 0))
+
+
+def _variant(job: Job, choice: str) -> Row:
+    from arcjepa.trainer import Trainer
+
+    params, name, tasks = _settings(job, choice)
+    phase, corpus = params.phase_settings(name), _corpus(job.scratch, params, tasks)
+    made: list[Trainer] = []
+    values: dict[str, float | str] = {}
+    values["set-up s"] = seconds(lambda: made.append(Trainer(phase, corpus, 0, job.device)), job.device)
+    trainer, counter = made[0], FlopCounterMode(display=False)
+    with counter:  # the first step is never compiled
+        first = seconds(lambda: steps(trainer, 1), job.device)
+    values["first steps s"] = first + seconds(lambda: steps(trainer, 4), job.device)
+    if job.device == "cuda":
+        values["peak MiB"] = torch.cuda.max_memory_allocated() / 2**20
+    drawing = _drawing(trainer)
+    rivals = {"ours": trainer} | ({"kernel by kernel": _by_kernel(trainer, corpus)} if job.device == "cuda" else {})
+    job.turn()
+    times = _milliseconds(rivals, job.device)
+    step = median(times["ours"])
+    for rival in times.keys() - {"ours"}:
+        values[f"{rival}, over ours"] = ratio(times[rival], times["ours"])
+    achieved = counter.get_total_flops() / step / 1e9
+    share = 100 * achieved / product_rate(job.device, 256 if job.small else 0)
+    rates = {"sequences/s": 1000 * phase.training.batch_size / step, "ms a step": step, "TFLOP/s": achieved}
+    shares = {"% of the peak": share, "% drawing": 100 * repeated(drawing, job.device) / step}
+    at = {"tasks": len(corpus.training.task_ids), "sequences": phase.training.batch_size, "frames": trainer.jepa.frames}
+    return Row("training", name, at, rates | shares | _rest_of_run(trainer, step) | values)
+
+
+def _rest_of_run(trainer: "Trainer", step: float) -> dict[str, float]:
+    """What a run is beside its steps of so many milliseconds, which already have a row of the record each."""
+    from arcjepa.record import Averages
+
+    each, rarely = _record_ms(trainer)
+    validating = repeated(lambda: trainer.validate(Averages()), trainer.device)
+    run = trainer.phase.training.epochs * (trainer.steps_per_epoch * (step + rarely) + validating) / 1000
+    return {"% record": 100 * (each + rarely) / step, "ms a validation": validating, "run s": run}
+
+
+def steps(trainer: "Trainer", count: int) -> None:
     """Some steps of training, recorded."""
+    from arcjepa.record import Averages
+
     averages = Averages()
     for _ in range(count):
         trainer.train_step(averages)
 
 
-class Plain(Trainer):
-    """Started kernel by kernel."""
+def _by_kernel(trainer: "Trainer", corpus: "Corpus") -> "Trainer":
+    """The same phase without compiling and recording: what a GPU does when Python starts every kernel."""
+    from arcjepa.replay import Replay
+    from arcjepa.trainer import Trainer
 
-    fast = property(lambda self: False, lambda self, value: None)  # type: ignore[assignment]
-
-
-def measure(params: Params, held: Corpus, phase: str, device: str) -> str:
-    """A row of the table."""
-    settings = params.phase_settings(phase)
-    trainers: list[Trainer] = []
-    set_up = timed(device, lambda: trainers.append(Trainer(settings, held, 0, device)))
-    if device == "cuda":
-        trainers.append(Plain(settings, held, 0, device))
-        steps(trainers[1], 2)
-    first = timed(device, lambda: steps(trainers[0], 1))
-    compiling = timed(device, lambda: steps(trainers[0], 4))
-    rates: list[list[float]] = [[] for _ in trainers]
-    for _ in range(ROUNDS):
-        for trainer, mine in zip(trainers, rates, strict=True):
-            count = STEPS[device] if trainer is trainers[0] else max(2, STEPS[device] // 6)
-            took = timed(device, lambda: steps(trainer, count))  # noqa: B023
-            mine.append(count * settings.training.batch_size / took)
-    for _ in range(4):
-        trainers[0].validate(Averages())
-    validating = timed(device, lambda: trainers[0].validate(Averages()))
-    fast, *plain = (median(mine) for mine in rates)
-    run = settings.training.epochs * (settings.training.sequences / fast + validating)
-    return (
-        f"| {phase} | {fast:,.0f} | {''.join(f'{fast / rate:.1f}' for rate in plain)} | {set_up:.1f} | "
-        f"{first + compiling:.1f} | {1000 * validating:.1f} | {run:.0f} |"
-    )
+    plain = Trainer(trainer.phase, corpus, 0, trainer.device)
+    plain.fast, plain._step = False, Replay(plain._update, False)
+    steps(plain, 2)
+    return plain
 
 
-def main() -> None:
-    """A table in Markdown."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scale", default="production")
-    parser.add_argument("--device", choices=list(STEPS), default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--tasks", type=int, default=2000)
-    parser.add_argument("--phases", nargs="*", default=[])
-    options = parser.parse_args()
-    path = Path(__file__).parents[1] / "params.yaml"
-    params = from_mapping({**read_params(path), "scale": options.scale})
-    held = corpus(params, options.tasks)
-    machine = torch.cuda.get_device_name() if options.device == "cuda" else f"{torch.get_num_threads()} threads"
-    print(f"torch {torch.__version__}, {machine}, scale {options.scale}\n")
-    print("| phase | sequences/s | over kernel by kernel | set-up s | first steps s | validation ms | run s |")
-    print("|---|---|---|---|---|---|---|")
-    for phase in options.phases or params.names:
-        print(measure(params, held, phase, options.device), flush=True)
+def _milliseconds(trainers: dict[str, "Trainer"], device: str) -> dict[str, list[float]]:
+    """Of a step, in turn."""
+
+    def clock(trainer: "Trainer", count: int) -> Callable[[], float]:
+        return lambda: 1000 * seconds(lambda: steps(trainer, count), device) / count
+
+    count = STEPS[device]
+    calls = {name: clock(one, count if name == "ours" else max(2, count // 6)) for name, one in trainers.items()}
+    return in_turn(calls, ROUNDS)
 
 
-if __name__ == "__main__":
-    main()
+def repeated(call: Callable[[], Any], device: str) -> float:
+    """Median milliseconds of a call that has been warmed up."""
+    for _ in range(3):
+        call()
+    count = 10 if device == "cuda" else 1
+    return median(1000 * seconds(lambda: [call() for _ in range(count)], device) / count for _ in range(ROUNDS))
+
+
+def _drawing(trainer: "Trainer") -> Callable[[], Any]:
+    """Drawing a batch and its views, compiled and recorded as they are within a step."""
+    from arcjepa.inputs import blocks, view_kinds
+    from arcjepa.replay import Replay
+    from arcjepa.trainer import COMPILER
+
+    def draw() -> Any:
+        batch = trainer._draw(trainer.count)
+        key = trainer.drawn_by, trainer.count
+        return blocks(trainer.phase.loss, trainer.tokens, batch, view_kinds(batch, key), key, trainer.room)
+
+    replay = Replay(torch.compile(draw, dynamic=False, options=COMPILER) if trainer.fast else draw, trainer.fast)
+    for _ in range(3):
+        replay()
+    return replay
+
+
+def _record_ms(trainer: "Trainer") -> tuple[float, float]:
+    """Milliseconds that the record adds to a step: its row; and its share of rarer rows and of writing them."""
+    from arcjepa.moments import geometry, sides
+    from arcjepa.record import Averages, rows
+
+    step, device, averages = trainer.train_step(Averages()), trainer.device, Averages()
+
+    def row() -> None:
+        _, found = trainer.step_row(step.outputs, 1)
+        if device == "cpu":  # on a GPU eigenvalues are worked out beside the training
+            sides(geometry(found))
+
+    def written() -> None:
+        averages._columns = None  # as if they had not been asked for
+        list(rows(averages.columns()))
+
+    each, rare = repeated(lambda: trainer._collect(step, averages), device), repeated(row, device)
+    epoch = repeated(written, device) / len(averages.columns()["train_total"])
+    return each, rare / trainer.row_interval + epoch

@@ -32,7 +32,7 @@ class Corpus:
                 value = getattr(tokens, field.name)
                 if isinstance(value, np.ndarray):
                     total.update(f"{field.name} {value.dtype} {value.shape}\n".encode())
-                    total.update(np.ascontiguousarray(value).reshape(-1).view(np.uint8))
+                    total.update(np.ascontiguousarray(value).data)
                 else:
                     total.update(canonical([field.name, value]).encode())
         return total.hexdigest()

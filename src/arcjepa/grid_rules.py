@@ -6,7 +6,7 @@ apply. The background is the most frequent colour, so that it can be read off an
 
 import numpy as np
 
-from arcjepa.regions import background_of, histogram
+from arcjepa.regions import background_of, continue_tiling, has_colour, histogram
 
 Result = np.ndarray | None
 WAYS = ("up", "down", "left", "right")
@@ -85,7 +85,7 @@ def recoloured(grid: np.ndarray, table: dict[int, int]) -> Result:
     """Colours exchanged by a table {old: new}; None unless every old colour is there."""
     lookup = np.arange(10, dtype=np.uint8)
     for old, new in table.items():
-        if not (grid == old).any():
+        if not has_colour(grid, old):
             return None
         lookup[old] = new
     return lookup[grid]
@@ -108,7 +108,7 @@ def cycle(grid: np.ndarray, first: int, second: int, third: int) -> Result:
 
 def recolour_background(grid: np.ndarray, colour: int) -> Result:
     """The background gets a colour that the grid does not have."""
-    return None if (grid == colour).any() else recoloured(grid, {background_of(grid): colour})
+    return None if has_colour(grid, colour) else recoloured(grid, {background_of(grid): colour})
 
 
 def flatten(grid: np.ndarray, colour: int) -> Result:
@@ -266,21 +266,10 @@ def repair_tiling(grid: np.ndarray, hidden: int) -> Result:
         return None
     for area in range(2, 26):
         for height in (h for h in range(1, 6) if area % h == 0 and area // h <= 5):
-            repaired = _continued(grid, covered, height, area // height)
-            if repaired is not None:
+            repaired = continue_tiling(grid, hidden, height, area // height)
+            if repaired.size:
                 return repaired
     return None
-
-
-def _continued(grid: np.ndarray, covered: np.ndarray, height: int, width: int) -> Result:
-    """The grid as a tiling of period (height, width), or None where it isn't one or a cell is nowhere seen."""
-    seen = np.where(covered, -1, grid.astype(np.int16))
-    rows, cols = (-grid.shape[0]) % height, (-grid.shape[1]) % width
-    padded = np.pad(seen, ((0, rows), (0, cols)), constant_values=-1)
-    stack = padded.reshape(padded.shape[0] // height, height, padded.shape[1] // width, width)
-    tile = stack.max(axis=(0, 2))
-    fits = (tile >= 0).all() and ((stack == tile[None, :, None, :]) | (stack < 0)).all()
-    return np.tile(tile, stack.shape[0:3:2])[: grid.shape[0], : grid.shape[1]].astype(np.uint8) if fits else None
 
 
 def swap_halves(grid: np.ndarray, axis: str) -> Result:

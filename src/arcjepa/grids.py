@@ -10,13 +10,15 @@ from collections.abc import Callable
 import numpy as np
 
 from arcjepa.dice import Dice
-from arcjepa.shapes import place, random_shape, ring
+from arcjepa.shapes import block, place, random_shape, ring
 
 Palette = tuple[int, ...]
 
 
 def _blank(height: int, width: int, palette: Palette) -> np.ndarray:
-    return np.full((height, width), palette[0], np.uint8)
+    grid = np.empty((height, width), np.uint8)
+    grid.fill(palette[0])
+    return grid
 
 
 def _largest_shape(height: int, width: int) -> int:
@@ -229,28 +231,24 @@ def specks(dice: Dice, height: int, width: int, palette: Palette) -> np.ndarray:
     grid = _blank(height, width, palette)
     most = min(_largest_shape(height, width) + 2, 7)
     for i in range(dice.between(1, 3)):
-        shape = (
-            np.ones((dice.between(2, most), dice.between(2, most)), bool)
-            if dice.chance(0.7)
-            else random_shape(dice, most)
-        )
+        shape = block(dice.between(2, most), dice.between(2, most)) if dice.chance(0.7) else random_shape(dice, most)
         place(dice, grid, shape, palette[1 + i % (len(palette) - 1)], palette[0])
     for _ in range(dice.between(3, 3 + height * width // 16)):
-        place(dice, grid, np.ones((1, 1), bool), dice.pick(palette[1:]), palette[0])
+        place(dice, grid, block(1, 1), dice.pick(palette[1:]), palette[0])
     return grid
 
 
 def walks(dice: Dice, height: int, width: int, palette: Palette) -> np.ndarray:
     """Random paths, each of one colour."""
-    grid = _blank(height, width, palette)
+    cells = bytearray((palette[0],)) * (height * width)  # writing single cells of an array takes twice as long
     for i in range(dice.between(1, 3)):
-        row, col = dice.below(height), dice.below(width)
+        row, col, colour = dice.below(height), dice.below(width), palette[1 + i % (len(palette) - 1)]
         for _ in range(dice.between(3, 8)):
             row_step, col_step = dice.pick(((0, 1), (1, 0), (0, -1), (-1, 0)))
             for _ in range(dice.between(1, 3)):
-                grid[row, col] = palette[1 + i % (len(palette) - 1)]
+                cells[row * width + col] = colour
                 row, col = min(max(row + row_step, 0), height - 1), min(max(col + col_step, 0), width - 1)
-    return grid
+    return np.frombuffer(cells, np.uint8).reshape(height, width)
 
 
 def seeds(dice: Dice, height: int, width: int, palette: Palette) -> np.ndarray:

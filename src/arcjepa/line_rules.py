@@ -7,7 +7,21 @@ Where two drawings meet, the order written here decides, so that every rule is a
 import numpy as np
 
 from arcjepa.grid_rules import WAYS, Result, along, downwards, shifted
-from arcjepa.regions import AREA, BOTTOM, COLOUR, LEFT, RIGHT, TOP, background_of, join_rows, label, outside
+from arcjepa.regions import (
+    AREA,
+    BOTTOM,
+    COLOUR,
+    LEFT,
+    RIGHT,
+    TOP,
+    background_of,
+    cast_down,
+    count_neighbours,
+    join_rows,
+    label,
+    outside,
+    surrounded,
+)
 
 SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1))
 CORNERS = ((1, 1), (1, -1), (-1, 1), (-1, -1))
@@ -15,37 +29,20 @@ CORNERS = ((1, 1), (1, -1), (-1, 1), (-1, -1))
 
 def neighbours(mask: np.ndarray, steps: tuple[tuple[int, int], ...]) -> np.ndarray:
     """How many of the neighbours (row, col steps) of each cell are in a (H, W) bool mask; (H, W) int8."""
-    height, width = mask.shape
-    padded = np.zeros((height + 2, width + 2), np.int8)
-    padded[1:-1, 1:-1] = mask
-    total = np.zeros((height, width), np.int8)
-    for row, col in steps:
-        total += padded[1 + row : 1 + row + height, 1 + col : 1 + col + width]
-    return total
-
-
-def _cast(lines: np.ndarray, background: int, source: np.ndarray) -> np.ndarray:
-    """Copy of the grid where the cells of `source` shoot rays downwards through the background."""
-    cast = lines.copy()
-    shooting = np.where(source[0], lines[0], background)
-    for row in range(1, len(lines)):
-        free = lines[row] == background
-        shooting = np.where(source[row], lines[row], np.where(free, shooting, background))
-        cast[row] = np.where(free, shooting, lines[row])
-    return cast
+    return count_neighbours(mask, SIDES[0] in steps, CORNERS[0] in steps)
 
 
 def extend(grid: np.ndarray, way: str) -> Result:
     """Every cell off the background shoots a ray of its colour one way, up to the next cell or the border."""
     lines, background = downwards(grid, way), background_of(grid)
-    return downwards(_cast(lines, background, lines != background), way)
+    return downwards(cast_down(lines, background, lines != background), way)
 
 
 def extend_colour(grid: np.ndarray, colour: int, way: str) -> Result:
     """The cells of one colour shoot rays one way, up to the next cell or the border."""
     lines, background = downwards(grid, way), background_of(grid)
     source = lines == colour
-    return None if colour == background or not source.any() else downwards(_cast(lines, background, source), way)
+    return None if colour == background or not source.any() else downwards(cast_down(lines, background, source), way)
 
 
 def extend_lines(grid: np.ndarray) -> Result:
@@ -158,10 +155,7 @@ def erode(grid: np.ndarray) -> Result:
 
 def inner(grid: np.ndarray) -> np.ndarray:
     """(H, W) bool: cells off the background that have their own colour on all four sides."""
-    same = grid != background_of(grid)
-    for row, col in SIDES:
-        same = same & (shifted(grid, row, col, 255) == grid)
-    return same
+    return surrounded(grid, background_of(grid))
 
 
 def hollow(grid: np.ndarray) -> Result:
@@ -233,4 +227,4 @@ def edge_lines(grid: np.ndarray, way: str) -> Result:
     lines, background = downwards(grid, way), background_of(grid)
     source = np.zeros(lines.shape, bool)
     source[0] = lines[0] != background
-    return downwards(_cast(lines, background, source), way) if source.any() else None
+    return downwards(cast_down(lines, background, source), way) if source.any() else None

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from arcjepa.grid_rules import Result, shifted
+from arcjepa.grid_rules import Result
 from arcjepa.line_rules import CORNERS, SIDES, inner, neighbours
-from arcjepa.regions import AREA, COLOUR
+from arcjepa.regions import AREA, COLOUR, move_cells
 from arcjepa.selection import Objects, choose, objects_of
 
 
@@ -118,22 +118,23 @@ def _transfer(grid: np.ndarray, selector: str, rows: int, cols: int, away: bool)
     picked = choose(grid, selector)
     if picked is None:
         return None
-    found, mask = picked[0], picked[0].mask(picked[1])
-    target = shifted(mask.view(np.uint8), rows, cols, 0).view(bool)
-    rest = np.where(mask, np.uint8(found.background), grid) if away else grid
-    blocked = away and bool((target & (rest != found.background)).any())
-    if blocked or int(target.sum()) != int(mask.sum()):
-        return None
-    return np.where(target & (rest == found.background), shifted(grid, rows, cols, found.background), rest)
+    background, mask = picked[0].background, picked[0].mask(picked[1])
+    rest = np.where(mask, np.uint8(background), grid) if away else grid
+    moved = move_cells(grid, rest, mask, rows, cols, background, away)
+    return moved if moved.size else None
 
 
 def slide_objects(grid: np.ndarray, selector: str, way: str) -> Result:
     """The chosen objects, as one, slide one way until the border or another stops them."""
     row, col = {"up": (-1, 0), "down": (1, 0), "left": (0, -1), "right": (0, 1)}[way]
-    slid = None
+    picked, slid = choose(grid, selector), None
+    if picked is None:
+        return None
+    background, mask = picked[0].background, picked[0].mask(picked[1])
+    rest = np.where(mask, np.uint8(background), grid)
     for steps in range(1, 30):
-        moved = move_objects(grid, selector, steps * row, steps * col)
-        if moved is None:
+        moved = move_cells(grid, rest, mask, steps * row, steps * col, background, True)
+        if not moved.size:
             break
         slid = moved
     return slid

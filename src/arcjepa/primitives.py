@@ -6,6 +6,7 @@ steps joined by `|`. Parameters belong to the rule: all pairs of a task share th
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, cached_property
 from itertools import product
 from typing import Any
 
@@ -66,15 +67,20 @@ class Primitive:
     family: str = ""
     """Steps of one family in a row would only be another name for a single step of it."""
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Name of the function."""
         return self.function.__name__
 
+    @cached_property
+    def options(self) -> tuple[tuple[Values, ...], ...]:
+        """What each parameter may be; () for a colour."""
+        return tuple(KINDS.get(kind, ()) for kind in self.kinds)
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Step:
-    """A primitive with its parameters."""
+    """A primitive with its parameters; there is one of each, made by `step_of`, so that comparing them is fast."""
 
     primitive: Primitive
     values: Values
@@ -93,9 +99,10 @@ class Step:
     def apply(self, grid: np.ndarray) -> np.ndarray | None:
         """A C-contiguous grid, or None where the rule does not apply or the output is not 1..30 cells a side."""
         out = self.primitive.function(grid, *self.values)
-        if out is None or not 1 <= min(out.shape) <= max(out.shape) <= 30:
+        if out is None:
             return None
-        return np.ascontiguousarray(out)
+        height, width = out.shape
+        return np.ascontiguousarray(out) if 1 <= height <= 30 and 1 <= width <= 30 else None
 
     def __str__(self) -> str:
         separator = ">" if self.primitive.family == "colours" else ","
@@ -237,23 +244,25 @@ def draw_step(dice: Dice, primitive: Primitive) -> Step:
     """The primitive with random parameters; its colours differ from one another."""
     colours: list[int] = []
     values: list[int | str] = []
-    for kind in primitive.kinds:
-        if kind in (OLD, NEW):
+    for options in primitive.options:
+        if options:
+            values += dice.pick(options)
+            continue
+        colour = dice.below(10)
+        while colour in colours:
             colour = dice.below(10)
-            while colour in colours:
-                colour = dice.below(10)
-            colours.append(colour)
-            values.append(colour)
-        else:
-            values += dice.pick(KINDS[kind])
+        colours.append(colour)
+        values.append(colour)
     return step_of(primitive, tuple(values))
 
 
+@cache
 def step_of(primitive: Primitive, values: Values) -> Step:
     """The step with these values, and the colours that it needs and paints with."""
     if primitive.name in ROUNDS:  # one name for one rule
         start = values.index(min(values))
-        values = values[start:] + values[:start]
+        if start:
+            return step_of(primitive, values[start:] + values[:start])
     colours: dict[str, list[int]] = {OLD: [], NEW: []}
     rest = list(values)
     for kind in primitive.kinds:

@@ -6,8 +6,9 @@ is held out is its *kin*: all rules that a view could make of it, and some more.
 """
 
 import re
-from functools import lru_cache
+from functools import cache
 from hashlib import blake2b
+from operator import itemgetter
 from typing import NamedTuple
 
 from arcjepa.primitives import NEW, OLD, PRIMITIVES, ROUNDS, Step, Values, step_of, width_of
@@ -73,9 +74,19 @@ def kin(program: Program) -> str:
     commute, or differ by a turn, a mirror or the names of colours, have one kin. Swaps and cycles come last, as the
     order of their own colours says nothing.
     """
+    if len(program) == 1:
+        return _kin_of_one(program[0])
+    return _joined(sorted(map(_outline, program), key=_PLACE))
+
+
+@cache
+def _kin_of_one(step: Step) -> str:
+    return _joined([_outline(step)])
+
+
+def _joined(steps: "list[_Outline]") -> str:
     colours: dict[str, int] = {}
-    steps = sorted(map(_outline, program), key=_place)
-    return "|".join(f"{step.name}({_numbered(step, colours)})" for step in steps)
+    return "|".join([step.text or f"{step.name}({_numbered(step, colours)})" for step in steps])
 
 
 def independent(task_id: str, rule: str) -> str:
@@ -108,35 +119,39 @@ def plain(step: Step) -> Step:
 class _Outline(NamedTuple):
     """What the views leave of a step."""
 
-    round: bool
-    """Whether the order of its colours says nothing."""
-    name: str
-    fixed: tuple[str, ...]
-    """Its values, without the colours."""
+    place: tuple[bool, str, tuple[str, ...]]
+    """Where it stands among the steps of its kin, the same whatever the colours: whether the order of its colours says
+    nothing, name, values without the colours."""
+    text: str
+    """What stands for it where it has no colours, else ""."""
     values: tuple[str, ...]
     """Its values, colours among them."""
     coloured: tuple[bool, ...]
     """Which of the values are colours."""
 
+    @property
+    def name(self) -> str:
+        return self.place[1]
 
-def _place(step: _Outline) -> tuple[bool, str, tuple[str, ...]]:
-    """Where a step stands among those of its kin: the same whatever the colours."""
-    return step.round, step.name, step.fixed
+
+_PLACE = itemgetter(0)
 
 
-@lru_cache(1 << 14)
+@cache
 def _outline(step: Step) -> _Outline:
     step = plain(step)
     found = list(_unturned(step))
     name = step.primitive.name
     coloured = tuple(kind in (OLD, NEW) for _, kind in found)
     fixed = tuple(value for value, kind in found if kind not in (OLD, NEW))
-    return _Outline(name in ROUNDS, TURNED.get(name, name), fixed, tuple(value for value, _ in found), coloured)
+    place = (name in ROUNDS, TURNED.get(name, name), fixed)
+    text = "" if any(coloured) else f"{place[1]}({','.join(fixed)})"
+    return _Outline(place, text, tuple(value for value, _ in found), coloured)
 
 
 def _numbered(step: _Outline, colours: dict[str, int]) -> str:
     """Its values, colours numbered as they come; `colours` grows by those that it names."""
-    if step.round:
+    if step.place[0]:
         return ",".join(sorted(str(colours.get(value, "*")) for value in step.values))
     pairs = zip(step.values, step.coloured, strict=True)
     return ",".join(str(colours.setdefault(v, len(colours))) if coloured else v for v, coloured in pairs)

@@ -120,8 +120,8 @@ def _epoch(session: Session, after_step: Callable[[Session], None]) -> Row:
         step = trainer.train_step(trained)
         if trainer.step % trainer.row_interval == 0:
             trainer.check(trained)
-            row, moments = trainer.step_row(step.outputs, epoch)
-            session.written.append(session.beside.submit(_write_row, record, row, moments))
+            written = session.beside.submit(_write_row, record, *trainer.step_row(step.outputs, epoch))
+            session.written.append(written)
         after_step(session)
     trainer.check(trained)
     trainer.validate(validated)

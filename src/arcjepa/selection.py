@@ -5,7 +5,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from arcjepa.regions import AREA, BOTTOM, COLOUR, LEFT, RIGHT, TOP, background_of, label, outside
+from arcjepa.regions import (
+    AREA,
+    BOTTOM,
+    COLOUR,
+    LEFT,
+    RIGHT,
+    TOP,
+    background_of,
+    label,
+    mark_cells,
+    mark_symmetric,
+    outside,
+)
 
 MANY = 20  # objects beyond which nobody sees what a selector means
 
@@ -28,7 +40,9 @@ class Objects(NamedTuple):
 
     def mask(self, chosen: np.ndarray) -> np.ndarray:
         """(H, W) bool cells of the objects chosen, (n,) bool."""
-        return np.concatenate(([False], chosen))[self.labels]
+        mask = np.empty(self.labels.shape, bool)
+        mark_cells(self.labels, chosen, mask)
+        return mask
 
 
 def objects_of(grid: np.ndarray) -> Objects:
@@ -40,7 +54,7 @@ def objects_of(grid: np.ndarray) -> Objects:
 def _most(values: np.ndarray) -> np.ndarray:
     """(n,) bool: the one largest; none where several tie."""
     best = values == values.max()
-    return best if best.sum() == 1 else np.zeros(len(values), bool)
+    return best if np.count_nonzero(best) == 1 else np.zeros(len(values), bool)
 
 
 def _touching(o: Objects) -> np.ndarray:
@@ -59,10 +73,8 @@ def _holed(o: Objects) -> np.ndarray:
 
 
 def _symmetric(o: Objects) -> np.ndarray:
-    even = np.zeros(len(o.table), bool)
-    for i, (_, _, top, left, bottom, right) in enumerate(o.table.tolist()):
-        shape = o.labels[top:bottom, left:right] == i + 1
-        even[i] = bool((shape == shape[:, ::-1]).all())
+    even = np.empty(len(o.table), bool)
+    mark_symmetric(o.labels, o.table, even)
     return even
 
 
@@ -106,5 +118,5 @@ def choose(grid: np.ndarray, selector: str) -> tuple[Objects, np.ndarray] | None
     if not 1 <= len(found.table) <= MANY:
         return None
     chosen = SELECTORS[selector](found)
-    count = int(chosen.sum())
+    count = np.count_nonzero(chosen)
     return (found, chosen) if count and (selector == "all" or count < len(chosen)) else None

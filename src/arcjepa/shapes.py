@@ -1,5 +1,7 @@
 """Random small shapes, and placing them apart from one another."""
 
+from functools import cache
+
 import numpy as np
 from numba import njit
 
@@ -11,18 +13,43 @@ def random_shape(dice: Dice, most: int) -> np.ndarray:
     kind, side = dice.below(12), max(min(most, 3), 1)
     h, w = dice.between(1, most), dice.between(1, most)
     if kind == 0:
-        return np.ones((max(h, 2), max(w, 2)), bool)[:most, :most]
+        return block(min(max(h, 2), most), min(max(w, 2), most))
     if kind == 1 and most >= 3:
         return ring(max(h, 3), max(w, 3))
     if kind == 2:
-        return np.ones((1, max(w, 2)) if dice.chance(0.5) else (max(h, 2), 1), bool)[:most, :most]
-    shape = np.zeros((side, dice.between(min(2, side), side)), bool)
+        return block(1, min(max(w, 2), most)) if dice.chance(0.5) else block(min(max(h, 2), most), 1)
+    width = dice.between(min(2, side), side)
     if kind == 3:
-        return np.eye(max(min(h, 4), side), dtype=bool)[:: dice.pick((1, -1))]
+        return _diagonal(max(min(h, 4), side), dice.pick((1, -1)))
+    if 3 < kind < 10:
+        return _letter(kind, side, width, dice.pick((1, -1)), dice.pick((1, -1)))
+    shape = dice.cells(max(min(h, 4), side), max(min(w, 4), side), (0, 1, 1)).view(bool)
+    shape[0, 0] = True
+    return shape[:: dice.pick((1, -1)), :: dice.pick((1, -1))]
+
+
+# Those below are made once each, as most of drawing a shape would be making it: none may be written to.
+
+
+@cache
+def block(height: int, width: int) -> np.ndarray:
+    """A (height, width) bool rectangle."""
+    return np.ones((height, width), bool)
+
+
+@cache
+def _diagonal(side: int, step: int) -> np.ndarray:
+    return np.ascontiguousarray(np.eye(side, dtype=bool)[::step])
+
+
+@cache
+def _letter(kind: int, side: int, width: int, down: int, across: int) -> np.ndarray:
+    """An L, T, U, plus or stair, perhaps mirrored."""
+    shape = np.zeros((side, width), bool)
     if kind in (4, 5):
         shape[:, 0] = shape[-1] = True
     elif kind == 6:
-        shape[0], shape[:, shape.shape[1] // 2] = True, True
+        shape[0], shape[:, width // 2] = True, True
     elif kind == 7:
         shape[:, 0] = shape[:, -1] = shape[-1] = True
     elif kind == 8:
@@ -30,10 +57,7 @@ def random_shape(dice: Dice, most: int) -> np.ndarray:
         shape[side // 2] = shape[:, side // 2] = True
     elif kind == 9:
         shape = np.tri(side, dtype=bool)
-    else:
-        shape = dice.cells(max(min(h, 4), side), max(min(w, 4), side), (0, 1, 1)).view(bool)
-        shape[0, 0] = True
-    return shape[:: dice.pick((1, -1)), :: dice.pick((1, -1))]
+    return np.ascontiguousarray(shape[::down, ::across])
 
 
 def ring(height: int, width: int) -> np.ndarray:

@@ -22,6 +22,8 @@ SLICES = 1024
 STREAM = 11
 Device = torch.device | str
 _STEP = 3.0 / (KNOTS - 1)
+_ROWS = 128
+"""Rows that a processor works on at a time, so that they stay in its cache from knot to knot."""
 
 
 def knots(dtype: torch.dtype = torch.float32, device: Device = "cpu") -> tuple[torch.Tensor, ...]:
@@ -52,11 +54,11 @@ class _EppsPulley(torch.autograd.Function):
     def forward(ctx: Any, x: torch.Tensor, ranks: int) -> torch.Tensor:
         """x (..., N, S) of one of so many `ranks` to the statistic (..., S) of all."""
         _, phi, w = (value[1:, None] for value in knots(x.dtype, x.device))
-        waves = (x,) if x.is_cuda else (torch.cos(_STEP * x), torch.sin(_STEP * x))
-        means = kernels.means(x, _STEP, KNOTS - 1) if x.is_cuda else _means(*waves)
+        waves = x if x.is_cuda else torch.stack([torch.cos(_STEP * x), torch.sin(_STEP * x)])
+        means = kernels.means(x, _STEP, KNOTS - 1) if x.is_cuda else _means(waves)
         means = means if ranks == 1 else mean_over_ranks(means)
         error = means - torch.stack([phi, torch.zeros_like(phi)])
-        ctx.save_for_backward(error, *waves)
+        ctx.save_for_backward(error, waves)
         ctx.ranks = ranks
         return ranks * x.shape[-2] * (error**2 * w).sum((-3, -2))
 
@@ -66,40 +68,46 @@ class _EppsPulley(torch.autograd.Function):
 
         Times the number of ranks, as gradients of ranks are averaged and not added: each sees its own x alone.
         """
-        error, *waves = ctx.saved_tensors
+        error, waves = ctx.saved_tensors
         t, _, w = (value[1:, None] for value in knots(error.dtype, error.device))
         slope = 2 * w * t * error * (ctx.ranks * grad_outputs[0])[..., None, None, :]
         along = torch.stack([slope.select(-3, 1), -slope.select(-3, 0)], -3)
-        if error.is_cuda:
-            return kernels.slopes(waves[0], along, _STEP), None
-        cosine, sine = waves
-        return _slopes(cosine, sine, along), None
+        return (kernels.slopes(waves, along, _STEP) if error.is_cuda else _slopes(waves, along)), None
 
 
-def _means(cosine: torch.Tensor, sine: torch.Tensor) -> torch.Tensor:
-    """Means of cos(k u) and of sin(k u) over N, from those of u (..., N, S): (..., 2, K - 1, S)."""
-    means = [torch.stack([cos_k.mean(-2), sin_k.mean(-2)], -2) for cos_k, sin_k in _multiples(cosine, sine)]
-    return torch.stack(means, -2)
+def _means(waves: torch.Tensor) -> torch.Tensor:
+    """Means of cos(k u) and of sin(k u) over N, from those of u (2, ..., N, S): (..., 2, K - 1, S)."""
+    *sets, rows, columns = waves.shape
+    total = waves.new_zeros(KNOTS - 1, *sets, columns)
+    for part in waves.split(_ROWS, -2):
+        for k, (sign, wave) in enumerate(_multiples(part)):
+            total[k].add_(wave.sum(-2), alpha=sign)
+    return (total / rows).movedim((1, 0), (-3, -2))
 
 
-def _slopes(cosine: torch.Tensor, sine: torch.Tensor, along: torch.Tensor) -> torch.Tensor:
+def _slopes(waves: torch.Tensor, along: torch.Tensor) -> torch.Tensor:
     """Sum over k of along[0, k] cos(k u) + along[1, k] sin(k u), along (..., 2, K - 1, S): (..., N, S)."""
-    total = torch.zeros_like(cosine)
-    for k, (cos_k, sin_k) in enumerate(_multiples(cosine, sine)):
-        total.addcmul_(cos_k, along[..., 0, k, None, :]).addcmul_(sin_k, along[..., 1, k, None, :])
+    total = torch.zeros_like(waves[0])
+    for part, found in zip(waves.split(_ROWS, -2), total.split(_ROWS, -2), strict=True):
+        for k, (sign, (cosine, sine)) in enumerate(_multiples(part)):
+            found.addcmul_(cosine, along[..., 0, k, None, :], value=sign)
+            found.addcmul_(sine, along[..., 1, k, None, :], value=sign)
     return total
 
 
-def _multiples(cosine: torch.Tensor, sine: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """cos(k u), sin(k u) for k = 1 .. KNOTS - 1; the tensors yielded are overwritten two steps later."""
-    double = 2 * cosine
-    cos_old, sin_old = torch.ones_like(cosine), torch.zeros_like(sine)
-    cos_new, sin_new = cosine.clone(), sine.clone()
+def _multiples(waves: torch.Tensor) -> Iterator[tuple[int, torch.Tensor]]:
+    """cos(k u) and sin(k u), both times a sign, for k = 1 .. KNOTS - 1, from those of u: (2, ..., N, S).
+
+    The sign saves negating what the recurrence takes away. The tensors yielded are overwritten two steps later.
+    """
+    double = 2 * waves[0]
+    old, new = torch.zeros_like(waves), waves.clone()
+    old[0] = 1
+    sign_old, sign_new = 1, 1
     for _ in range(KNOTS - 1):
-        yield cos_new, sin_new
-        cos_old = cos_old.neg_().addcmul_(double, cos_new)
-        sin_old = sin_old.neg_().addcmul_(double, sin_new)
-        cos_old, cos_new, sin_old, sin_new = cos_new, cos_old, sin_new, sin_old
+        yield sign_new, new
+        old.addcmul_(double, new, value=-sign_new * sign_old)
+        old, new, sign_old, sign_new = new, old, sign_new, -sign_old
 
 
 def epps_pulley(x: torch.Tensor, ranks: int = 1) -> torch.Tensor:

@@ -8,6 +8,7 @@ from bisect import bisect
 from collections import Counter
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
+from math import prod
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -17,7 +18,7 @@ from arcjepa.errors import UserError
 from arcjepa.grids import BACKED, STYLES, random_grid
 from arcjepa.primitives import BASE, PRIMITIVES, Primitive, draw_step
 from arcjepa.programs import Program, is_held_out, kin, rule_text
-from arcjepa.regions import histogram
+from arcjepa.regions import count_colours
 from arcjepa.tasks import Pair, Task
 
 SHARED_SCENE = 0.85  # share of tasks whose pairs have one style and one palette, as in ARC
@@ -168,15 +169,18 @@ def _draw_program(dice: Dice, deck: _Deck, steps: int) -> Program | None:
     """A program in canonical order, or None where it would be another name for a shorter one."""
     total = deck.cumulative[-1]
     drawn = [deck.primitives[bisect(deck.cumulative, dice.point(total))] for _ in range(steps)]
+    if steps == 1:
+        return (draw_step(dice, drawn[0]),)
     for _ in range(steps - 1):  # recolouring commutes with turns and mirrors: it comes first
         for i in range(steps - 1):
             if drawn[i].family == "symmetry" and drawn[i + 1].family == "colours":
                 drawn[i], drawn[i + 1] = drawn[i + 1], drawn[i]
-    repeated = len({p.name for p in drawn}) < steps
-    idle = any(a.family and a.family == b.family for a, b in pairwise(drawn))
-    if repeated or idle or any(p.summary for p in drawn[:-1]):
+    if len(set(drawn)) < steps:
         return None
-    return tuple(draw_step(dice, p) for p in drawn)
+    for before, after in pairwise(drawn):
+        if before.summary or (before.family and before.family == after.family):
+            return None
+    return tuple([draw_step(dice, p) for p in drawn])
 
 
 def _draw_scene(dice: Dice, deck: _Deck, program: Program, noisy: bool) -> _Scene | None:
@@ -187,7 +191,7 @@ def _draw_scene(dice: Dice, deck: _Deck, program: Program, noisy: bool) -> _Scen
     settings = deck.settings
     needs = tuple(dict.fromkeys(colour for step in program for colour in step.needs))
     fewest = max(settings.min_colours, len(needs) + 1)
-    longest = min(settings.max_side, 30 // int(np.prod([step.growth for step in program])))
+    longest = min(settings.max_side, 30 // prod(step.growth for step in program))
     most = min(settings.max_colours, program[0].primitive.colours)
     if fewest > most or longest < settings.min_side:
         return None
@@ -255,12 +259,13 @@ def _draw_size(dice: Dice, low: int, high: int) -> tuple[int, int]:
 
 def _draw_pair(dice: Dice, settings: SyntheticSettings, program: Program, scene: _Scene, tries: int) -> Pair | None:
     """An input and what the program makes of it; None after some failures."""
+    backed = scene.style in BACKED
     for _ in range(tries):
         height, width = scene.size or _draw_size(dice, settings.min_side, scene.max_side)
         grid = random_grid(dice, scene.style, height, width, scene.palette)
-        counts = histogram(grid)
-        enough = settings.min_colours <= np.count_nonzero(counts) <= settings.max_colours
-        if not enough or (scene.style in BACKED and counts.argmax() != scene.palette[0]):
+        colours, background = count_colours(grid)
+        enough = settings.min_colours <= colours <= settings.max_colours
+        if not enough or (backed and background != scene.palette[0]):
             continue
         output = run_program(program, grid)
         if output is not None and not _same(output, grid):

@@ -1,0 +1,89 @@
+"""Benchmarks: what they report is what was measured, and what fails is told and costs nothing else."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from arcjepa.settings import Settings
+from benchmarks import runner, tables
+from benchmarks.charts import Chart, _lines
+from benchmarks.measuring import FAILED, ROOT, Row, in_turn, ratio
+from benchmarks.settings import params_at
+
+SETTINGS = """
+import json, sys
+from benchmarks import unchecked
+sys.modules.pop("pydantic", None)
+unchecked.find_spec = lambda name: None
+from benchmarks.settings import params_at
+
+def plain(value):
+    return {name: plain(inner) for name, inner in value} if hasattr(value, "model_fields") else value
+
+params = params_at("production")
+print(json.dumps({name: plain(params.phase_settings(name)) for name in params.names}))
+"""
+
+
+def test_settings_without_pydantic_are_the_same() -> None:
+    made = subprocess.run([sys.executable, "-c", SETTINGS], cwd=ROOT, capture_output=True, text=True, check=True)
+    params = params_at("production")
+    assert json.loads(made.stdout) == {name: _plain(params.phase_settings(name)) for name in params.names}
+
+
+def _plain(value: Any) -> Any:
+    return {name: _plain(inner) for name, inner in value} if isinstance(value, Settings) else value
+
+
+def test_calls_take_turns_and_lead_in_turn() -> None:
+    order: list[str] = []
+    times = in_turn({name: lambda name=name: order.append(name) or 1.0 for name in ("ours", "peer")}, 2)
+    assert order == ["peer", "ours", "ours", "peer"]
+    assert times == {"ours": [1.0, 1.0], "peer": [1.0, 1.0]}
+
+
+def test_ratio_is_of_rounds_and_not_of_medians() -> None:
+    assert ratio([2.0, 20.0, 6.0], [1.0, 10.0, 1.0]) == 2.0
+
+
+def test_csv_gives_rows_back(tmp_path: Path) -> None:
+    rows = [
+        Row("sigreg", "ours", {"N": 512, "slices": 1024}, {"ms": 1.5, "note": "no CUDA graph"}),
+        Row("sigreg", "ours", {"N": 512, "slices": 1024}, {"ms": 1.25}),
+        Row("training", "phase1", {}, {FAILED: "took too long"}),
+    ]
+    tables.write_csv(tmp_path / "rows.csv", rows)
+    assert tables.read_csv(tmp_path / "rows.csv") == rows
+
+
+def test_tables_tell_what_failed() -> None:
+    text = tables.markdown(
+        "T", "How.", [Row("p", "ours", {"N": 1024}, {"ms": 2.0}), Row("p", "peer", {}, {FAILED: "why"})]
+    )
+    assert "| ours | 1,024 | 2 |" in text
+    assert "**Failed: peer:** why" in text
+
+
+@pytest.mark.parametrize(("value", "shown"), [(1234.5, "1,234"), (12.345, "12.3"), (1.2345, "1.23"), (2e-6, "2.0e-06")])
+def test_numbers_have_three_digits(value: float, shown: str) -> None:
+    assert tables._shown(value) == shown
+
+
+def test_chart_varies_one_size_at_a_time() -> None:
+    rows = [Row("p", "ours", {"tasks": tasks, "batch": 8}, {"ms": float(tasks)}) for tasks in (4, 2)]
+    rows.append(Row("p", "ours", {"tasks": 2, "batch": 16}, {"ms": 9.0}))
+    assert _lines(Chart("c", "", "tasks", "ms"), rows) == {"ours": [(2, 2.0), (4, 4.0)]}
+
+
+def test_a_job_that_fails_or_is_late_costs_no_other_its_rows(tmp_path: Path) -> None:
+    names = ["nothing", "machine"]
+    found = runner.measure_together(names, "cpu", tmp_path, True, time.monotonic() + 60)
+    assert [FAILED in row.values for row in found] == [True, False]
+    assert "benchmarks.nothing" in str(found[0].values[FAILED])
+    late = runner.measure_together(["machine"], "cpu", tmp_path, True, time.monotonic())
+    assert late[-1].values == {FAILED: "took too long"}
