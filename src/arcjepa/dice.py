@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from itertools import chain, repeat
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numba import njit
