@@ -39,6 +39,15 @@ rule all:
         f"All of scale {SCALE} is up to date"
 
 
+# `snakemake publish`: encoders to give away.
+rule publish:
+    input:
+        expand(rules.publish_encoder.output, scale=SCALE, phase=PARAMS.names),
+    localrule: True
+    message:
+        f"One encoder of every phase at scale {SCALE} is in results/encoders/{SCALE}"
+
+
 with one_line_errors():
     check_rule_names()
 

@@ -24,11 +24,3 @@ rule publish_encoder:
         "Publish the encoder of {wildcards.phase}"
     script:
         "../scripts/publish_encoder.py"
-
-
-rule publish:
-    input:
-        expand(rules.publish_encoder.output, scale=SCALE, phase=PARAMS.names),
-    localrule: True
-    message:
-        f"One encoder of every phase at scale {SCALE} is in results/encoders/{SCALE}"
