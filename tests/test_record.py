@@ -112,3 +112,17 @@ def test_a_record_begins_anew_and_ends_with_json(tmp_path: Path) -> None:
     assert set(summary.pop("files")) == {"losses.csv", "steps.csv", "epochs.csv"}
     assert summary == {"hyperparameters": ["b", "a"], "steps": 1}
     assert text.index('"hyperparameters"') < text.index('"steps"')
+
+
+def test_a_record_whose_files_are_gone_is_held_all_the_same(tmp_path: Path) -> None:
+    """As where Snakemake cancels a job, which saves its state after its outputs were removed."""
+    with Record(tmp_path) as record:
+        record.steps.append({"step": 1, "epoch": 1, "perplexity": 0.1})
+        written = {name: (tmp_path / name).read_bytes() for name in ("losses.csv", "steps.csv", "epochs.csv")}
+        (tmp_path / "steps.csv").unlink()
+        assert record.held() == written
+    with Record(tmp_path) as other:
+        other.take(written)
+        other.steps.append({"step": 2, "epoch": 1})
+    assert (tmp_path / "steps.csv").read_bytes().startswith(written["steps.csv"])
+    assert (tmp_path / "steps.csv").read_text().count("\n") == 3

@@ -5,7 +5,8 @@ SCHEMA says what each column is. Shapes: K codes, T steps.
 """
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -194,21 +195,30 @@ def loss_values(split: str, total: torch.Tensor, terms: Terms) -> dict[str, torc
     return values
 
 
+def _lines(rows: Iterable[Sequence[str]]) -> bytes:
+    """Rows of a CSV file."""
+    text = StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()
+
+
 class Table:
     """A CSV file with fixed columns that grows row by row; absent values are empty. `events` gets the same rows."""
 
     def __init__(self, path: Path, columns: tuple[str, ...], events: Events | None = None) -> None:
         self.path, self.columns, self.events = path, columns, events
-        with path.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerow(columns)
+        self.content = _lines([columns])
+        """What was written: the file itself is gone where Snakemake cancels a job that still saves its state."""
+        path.write_bytes(self.content)
 
     def append(self, *rows: Row) -> None:
         """Some rows. Errors: KeyError for a column that the schema lacks."""
         for row in rows:
             _check(row, self.columns, self.path)
-        with self.path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerows([_text(row.get(name)) for name in self.columns] for row in rows)
+        lines = _lines([_text(row.get(name)) for name in self.columns] for row in rows)
+        with self.path.open("ab") as file:
+            file.write(lines)
+        self.content += lines
         if self.events is not None:
             self.events.add(self.path.stem, rows)
 
@@ -230,13 +240,14 @@ class Record:
         return self.losses, self.steps, self.epochs
 
     def held(self) -> dict[str, bytes]:
-        """The tables by name, as they are in their files."""
-        return {table.path.name: table.path.read_bytes() for table in self.tables}
+        """The tables by name, as they were written."""
+        return {table.path.name: table.content for table in self.tables}
 
     def take(self, tables: Mapping[str, bytes]) -> None:
         """Begin with the tables that `held` gave. Errors: KeyError where one is missing."""
         for table in self.tables:
-            table.path.write_bytes(tables[table.path.name])
+            table.content = tables[table.path.name]
+            table.path.write_bytes(table.content)
 
     def finish(self, summary: Row) -> None:
         """run.json: what the whole run amounts to. Errors: KeyError for a key that the schema lacks."""
