@@ -179,7 +179,7 @@ def _drawing(trainer: "Trainer") -> Callable[[], Any]:
     from arcjepa.trainer import COMPILER
 
     def draw() -> Any:
-        batch = trainer._draw(trainer.count)
+        batch = trainer.draw(trainer.count)
         key = trainer.drawn_by, trainer.count
         return blocks(trainer.phase.loss, trainer.tokens, batch, view_kinds(batch, key), key, trainer.room)
 

@@ -204,6 +204,17 @@ def test_traces_of_the_tests_are_reproducible() -> None:
     assert one[1].equal(other[1])
 
 
+def test_an_infinite_loss_stops_the_run_though_its_gradient_is_finite() -> None:
+    trainer, averages = tiny_trainer("phase2"), Averages()
+    steps(trainer, 1)
+    plain, before = trainer._loss, weights(trainer.jepa.predictor)
+    trainer._loss = lambda: (lambda outputs, total, terms: (outputs, total + torch.inf, terms))(*plain())
+    trainer.train_step(averages)
+    with pytest.raises(UserError, match=r"step 1: loss inf, gradient norm \d.*not finite"):
+        trainer.check(averages)
+    assert weights(trainer.jepa.predictor).equal(before)
+
+
 # --- a GPU's fixed shapes, and its queue in validation
 
 

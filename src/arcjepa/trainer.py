@@ -99,7 +99,7 @@ class Trainer:
         self.admitted = torch.ones((), dtype=torch.float64, device=self.device)
         """Share of tasks in play."""
         self.stopped = torch.zeros((), device=self.device)
-        """1 once a gradient was not finite: no weight is updated from then on."""
+        """1 once a loss or gradient was not finite: no weight is updated from then on."""
         self.optimizer = make_optimizer([self.jepa, self.objective], self.phase, self.rate)
         # As torch.amp.GradScaler tells a fused optimiser to leave a step out.
         self.optimizer.__dict__["found_inf"] = self.stopped
@@ -209,7 +209,8 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()
         norm = nn.utils.clip_grad_norm_(self.parameters, self.phase.optimizer.clip)
-        self.stopped.copy_(torch.maximum(self.stopped, (~norm.isfinite()).float()))
+        # A loss may be infinite where its gradient is not.
+        self.stopped.copy_(torch.maximum(self.stopped, (~(norm + total.detach()).isfinite()).float()))
         self.optimizer.step()
         if self.jepa.teacher is not None:
             self.jepa.teacher.update(self.jepa.encoder)
@@ -236,7 +237,7 @@ class Trainer:
         """Waits for the device. Errors: NotFinite where a gradient was not; no weight was updated since."""
         if self.stopped:
             columns = averages.columns()
-            first = int((~columns["grad_norm"].isfinite()).nonzero()[0])
+            first = int((~(columns["grad_norm"] + columns["train_total"]).isfinite()).nonzero()[0])
             total, norm = (float(columns[name][first]) for name in ("train_total", "grad_norm"))
             step = self.step - len(columns["grad_norm"]) + first
             raise NotFinite(step, total, norm)
