@@ -42,12 +42,7 @@ ENCODER = "results/runs/tiny/phase2/seed0/encoder.safetensors"
 LOG = "logs/tiny/train_encoder/phase2-seed0.log"
 EVENTS = {
     "cancelled": ["scancel {job}"],
-    "warned": ["scancel --signal=USR1 {job}"],
     "requeued": ["scontrol requeue {job}"],
-    "drained": [
-        *("scontrol update NodeName={node} State=DRAIN Reason=test", "scontrol requeue {job}"),
-        "scontrol update NodeName={node} State=RESUME",
-    ],
 }
 """What is done to the job of a training that is going on."""
 
