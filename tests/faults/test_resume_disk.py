@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import torch
@@ -54,6 +55,14 @@ def forbidden(folder: Path) -> Iterator[None]:
             os.seteuid(0)
         for path in (folder, *folder.rglob("*")):
             path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user can reach, unlike `tmp_path`."""
+    with TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 @pytest.fixture
@@ -116,10 +125,8 @@ def test_a_file_system_that_is_read_only(small_disk: tuple[Path, Callable[[str],
 
 @pytest.mark.parametrize("number", range(amount(1, 4)))
 @fault("no permission during a save")
-def test_a_folder_without_permission(number: int, tmp_path: Path) -> None:
-    for path in (tmp_path, *tmp_path.parents[:2]):
-        path.chmod(0o755)  # for nobody to come so far
-    kept = kept_in(tmp_path / "kept")
+def test_a_folder_without_permission(number: int, open_folder: Path) -> None:
+    kept = kept_in(open_folder / "kept")
     for step in range(1, 1 + number % 2):
         kept.write(state(step))
     kept.folder.mkdir(exist_ok=True)
