@@ -1,15 +1,24 @@
 """Ranks that train together are one process on the global batch."""
 
-import os
-import socket
 from collections.abc import Callable
-from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from torch import distributed, multiprocessing
+from rank_cases import on_ranks
 
-from arcjepa.ranks import mean_over_ranks, world_size
+from arcjepa.ranks import (
+    all_rows,
+    from_first,
+    gathered,
+    largest,
+    mean_of_all,
+    mean_over_ranks,
+    own,
+    rank,
+    summed,
+    world_size,
+)
 from arcjepa.sigreg import directions, sigreg, sigreg_normalised
 
 FORMS: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
@@ -25,29 +34,35 @@ def embeddings() -> torch.Tensor:
     return torch.cat([2 * z[:32] + 1, 0.1 * z[32:]])
 
 
-def of_a_rank(rank: int, port: int, folder: Path) -> None:
-    """Saves value and gradient of a layer that both ranks share, averaged as data-parallel training does."""
-    torch.set_num_threads(1)
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
-    distributed.init_process_group("gloo", rank=rank, world_size=2)
-    found = {"size": world_size(), "mean": mean_over_ranks(torch.tensor([float(rank)]))}
+def of_a_rank() -> dict[str, Any]:
+    """Value and gradient of a layer that both ranks share, averaged as data-parallel training does."""
+    number = float(rank())
+    found: dict[str, Any] = {"size": world_size(), "mean": mean_over_ranks(torch.tensor([number]))}
     for name, statistic in FORMS.items():
         weight = torch.eye(8, requires_grad=True)
-        value = statistic(embeddings().chunk(2)[rank] @ weight, SLICES)
+        value = statistic(embeddings().chunk(2)[rank()] @ weight, SLICES)
         (gradient,) = torch.autograd.grad(value, weight)
         found[name] = value.detach(), mean_over_ranks(gradient)
-    torch.save(found, folder / f"{rank}.pt")
-    distributed.destroy_process_group()
+    rows = torch.arange(6.0)[:, None].expand(6, 3)
+    found |= {"own": own(rows), "gathered": gathered(own(rows)), "largest": largest(torch.tensor([number, -number]))}
+    found |= {
+        "first": from_first(torch.tensor([number])),
+        "all": mean_of_all([torch.tensor([number]), torch.ones(2, 2)]),
+    }
+    # Rank 0 has objects of its frames 0 and 1, rank 1 of its frame 0 alone: frames 0, 2 and 1 of the batch.
+    objects, frames = torch.tensor([[0.0], [0.5], [2.0]]), torch.tensor([0, 0, 1])
+    found["rows"] = all_rows(*((objects, frames) if rank() == 0 else (torch.tensor([[1.0]]), torch.tensor([0]))))
+    # d/dx of the mean over ranks of (rank + 1) * f(everyone's x).
+    for name, everyones in (("gathered gradient", gathered), ("summed gradient", summed)):
+        x = torch.full((2,), 1 + number, requires_grad=True)
+        ((1 + number) * (torch.arange(1.0, 5.0)[: len(everyones(x))] * everyones(x)).sum()).backward()
+        found[name] = x.grad
+    return found
 
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
-    folder = tmp_path_factory.mktemp("ranks")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    multiprocessing.spawn(of_a_rank, (port, folder), nprocs=2)
-    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
+    return on_ranks(tmp_path_factory.mktemp("ranks"), 2, of_a_rank)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -55,9 +70,9 @@ def test_sigreg_of_two_ranks_is_that_of_one_process(ranks: list[dict], form: str
     weight = torch.eye(8, requires_grad=True)
     value = FORMS[form](embeddings() @ weight, SLICES)
     (gradient,) = torch.autograd.grad(value, weight)
-    for rank in ranks:
-        assert torch.allclose(rank[form][0], value, rtol=1e-6, atol=0)
-        assert (rank[form][1] - gradient).abs().max() < 1e-6 * max(1.0, float(gradient.abs().max()))
+    for found in ranks:
+        assert torch.allclose(found[form][0], value, rtol=1e-6, atol=0)
+        assert (found[form][1] - gradient).abs().max() < 1e-6 * max(1.0, float(gradient.abs().max()))
 
 
 def test_a_half_alone_says_something_else() -> None:
@@ -66,7 +81,34 @@ def test_a_half_alone_says_something_else() -> None:
 
 
 def test_ranks_know_their_number_and_mean(ranks: list[dict]) -> None:
-    assert [rank["size"] for rank in ranks] == [2, 2]
-    assert [float(rank["mean"]) for rank in ranks] == [0.5, 0.5]
+    assert [one["size"] for one in ranks] == [2, 2]
+    assert [float(one["mean"]) for one in ranks] == [0.5, 0.5]
     assert world_size() == 1
     assert float(mean_over_ranks(torch.tensor(3.0))) == 3.0
+
+
+def test_rows_of_a_batch_are_shared_out_and_come_back_in_order(ranks: list[dict]) -> None:
+    assert [one["own"][:, 0].tolist() for one in ranks] == [[0, 2, 4], [1, 3, 5]]
+    assert [one["gathered"][:, 0].tolist() for one in ranks] == [[0, 1, 2, 3, 4, 5]] * 2
+    assert [one["rows"][:, 0].tolist() for one in ranks] == [[0, 0.5, 1, 2]] * 2
+
+
+def test_gradients_find_their_way_back(ranks: list[dict]) -> None:
+    """Averaged over ranks, the gradient of each one's own x is that of the mean of their losses."""
+    # x of rank 0 stands first and third among all, and both ranks' losses, of weights 1 and 2, see it.
+    assert [one["gathered gradient"].tolist() for one in ranks] == [[3, 9], [6, 12]]
+    assert [one["summed gradient"].tolist() for one in ranks] == [[3, 6]] * 2
+
+
+def test_ranks_agree(ranks: list[dict]) -> None:
+    assert [one["largest"].tolist() for one in ranks] == [[1, 0]] * 2
+    assert [float(one["first"]) for one in ranks] == [0, 0]
+    assert [[part.tolist() for part in one["all"]] for one in ranks] == [[[0.5], [[1, 1], [1, 1]]]] * 2
+
+
+def test_one_process_is_a_group_of_one() -> None:
+    x = torch.randn(4, 2, requires_grad=True)
+    assert all(f(x) is x for f in (gathered, summed, mean_over_ranks, largest, from_first))
+    assert own(x).equal(x)
+    assert all_rows(x, torch.arange(4)) is x
+    assert rank() == 0

@@ -1,6 +1,8 @@
 """A run that was interrupted after any step goes on as the same run; what is not finite is never kept."""
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +16,8 @@ import pytest
 import torch
 from model_cases import budget, run_in, tiny_corpus, tiny_phase, tiny_trainer
 
-from arcjepa import resumption, runs
+from arcjepa import checkpoint, resumption, runs
+from arcjepa.checkpoint import Checkpoints
 from arcjepa.errors import UserError
 from arcjepa.record import Averages
 from arcjepa.resumption import Saver, Session, captured
@@ -137,6 +140,7 @@ def test_asking_for_the_state_changes_nothing(tmp_path: Path, monkeypatch: pytes
     after = Saver.after_step
 
     def twice(self: Saver, session: Session) -> None:
+        session.settle()
         states.extend((captured(session), captured(session)))
         after(self, session)
 
@@ -220,3 +224,36 @@ def test_what_is_not_finite_is_never_kept_and_its_batch_is(
     monkeypatch.setattr(runs.Trainer, "train_step", take)
     train(phase, tiny_corpus(), run, partial(print, end=""))
     assert not (run.folder / "not_finite.json").exists()
+
+
+# --- one at a time
+
+
+def test_two_never_train_the_same_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "OWNER_SECONDS", 0.3)
+    run = kept_run(tmp_path)
+    other = runs.checkpoints_of(brief("phase2"), tiny_corpus(), run, "cpu", str)
+    assert other is not None
+    with other.owned(), pytest.raises(UserError, match=r"owner: process \d+ on .* trains this phase with this seed"):
+        train(brief("phase2"), tiny_corpus(), run, str)
+    train(brief("phase2"), tiny_corpus(), run, str)
+    assert (tmp_path / "encoder.safetensors").exists()
+
+
+def test_who_was_killed_owns_nothing(tmp_path: Path) -> None:
+    hold = "import sys, time; from pathlib import Path; from arcjepa.checkpoint import Checkpoints\n"
+    hold += "with Checkpoints(Path(sys.argv[1]), {}, print).owned():\n    print('held', flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", hold, str(tmp_path)], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        holder.kill()
+    with Checkpoints(tmp_path, {}, str).owned():
+        assert (tmp_path / "owner").read_text().startswith("process ")
+
+
+def test_a_file_system_without_locks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(checkpoint.fcntl, "flock", lambda *_: (_ for _ in ()).throw(OSError(37, "No locks available")))
+    with Checkpoints(tmp_path, {}, said.append).owned():
+        pass
+    assert said == [f"warning: {tmp_path}/owner: No locks available: here nothing keeps two trainings of one run apart"]

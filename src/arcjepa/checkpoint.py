@@ -5,14 +5,18 @@ nothing; numbers are JSON in one of the tensors. Each is a file `<step>.checkpoi
 what the training depends on: a training of other settings, data, code, PyTorch or device has another folder.
 """
 
+import fcntl
 import hashlib
 import json
 import os
+import platform
 import shutil
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 import torch
 from safetensors import SafetensorError
@@ -27,7 +31,9 @@ from arcjepa.params import leaves
 MAGIC = b"arcjepa checkpoint 1 "
 HEAD = len(MAGIC) + 64 + 1
 """Bytes of the first line."""
-KEPT, NUMBERS, IDENTITY = 2, "numbers", "identity.json"
+KEPT, NUMBERS, IDENTITY, OWNER = 2, "numbers", "identity.json", "owner"
+OWNER_SECONDS = 30.0
+"""How long a training waits for another one of the same phase and seed, which may be about to end."""
 DAMAGED = (ValueError, KeyError, TypeError, RuntimeError, RecursionError, SafetensorError)
 """What safetensors, JSON and we ourselves raise on bytes that are no checkpoint."""
 
@@ -55,9 +61,46 @@ class Checkpoints:
         """The folder of this very training."""
         return self.folder / hashlib.sha256(canonical(self.identity).encode()).hexdigest()[:16]
 
+    @contextmanager
+    def owned(self) -> Iterator[None]:
+        """Meanwhile nobody else trains this phase with this seed: a requeued job, whose first one is not quite dead.
+
+        The lock ends with the process that has it, however that ends. Errors: UserError where another one keeps it.
+        """
+        path = self.folder / OWNER
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("a+", encoding="utf-8")
+        except OSError as error:
+            raise self._unwritable(path, error) from None
+        with file:
+            self._lock(path, file)
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {platform.node()}")
+            file.flush()
+            yield
+
+    def _lock(self, path: Path, file: TextIO) -> None:
+        end = time.monotonic() + OWNER_SECONDS
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    file.seek(0)
+                    owner = file.read() or "another process"
+                    raise UserError(
+                        f"{path}: {owner} trains this phase with this seed; wait until it has ended, or end it"
+                    ) from None
+                time.sleep(0.2)
+            except OSError as error:
+                self.say(f"warning: {path}: {error.strerror}: here nothing keeps two trainings of one run apart")
+                return
+
     def write(self, state: State) -> Path:
         """Keep this one and the one before. Errors: UserError where it cannot be written; those before are intact."""
-        path = self.own / f"{state.numbers['step']:09d}.checkpoint"
+        path = self._path(state.numbers["step"])
         try:
             if not (self.own / IDENTITY).exists():
                 write_json(self.own / IDENTITY, self.identity, sort_keys=True)
@@ -100,9 +143,20 @@ class Checkpoints:
             raise UserError(f"{'; '.join(damaged)}; to train from the start type: rm -r {self.own}")
         return None
 
+    def at(self, step: int) -> State:
+        """The one after this step, which another rank found whole. Errors: UserError where it is not, here."""
+        path = self._path(step)
+        try:
+            return _from_bytes(path.read_bytes(), self.own.name)
+        except (OSError, *DAMAGED) as error:
+            raise UserError(f"{path}: cannot be read on {platform.node()}: {reason(error)}") from None
+
     def clear(self) -> None:
         """Remove them, and those of other trainings of this phase and seed: what was trained for is there."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _path(self, step: int) -> Path:
+        return self.own / f"{step:09d}.checkpoint"
 
     def _files(self) -> list[Path]:
         """The newest first."""

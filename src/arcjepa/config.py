@@ -40,6 +40,13 @@ class Params(Settings):
     lambda_sigreg: NonNegative
     device: Literal["auto", "cpu", "cuda"]
     """auto: the GPU where there is one; cuda: fail where there is none."""
+    ranks: Annotated[int, Field(ge=1, le=8)] | Literal["auto"]
+    """Processes that train together, each with a GPU of its own where there are GPUs; auto: one for every GPU that the
+    job was given. Numbers are the same but for rounding, so that nothing is stale after a change."""
+    rank_timeout: Annotated[int, Field(ge=1, le=86400)]
+    """Seconds that ranks wait for one another before they take one for dead."""
+    change_ranks: bool
+    """Whether a training that was interrupted may go on with another number of ranks."""
     seeds: Annotated[list[Seed], Field(min_length=1, max_length=1000)]
     data: Data
     tokens: TokenSettings
@@ -189,7 +196,7 @@ def from_mapping(tree: Mapping[str, Any]) -> Params:
     check_names(params, parents)
     known: dict[str, Tree] = {}
     for name in params.overlays:
-        params.phase_settings(name, known)
+        _check_ranks(params, name, params.phase_settings(name, known))
     _check_pool(params)
     for other in parents:
         if other != scale:
@@ -221,6 +228,15 @@ def _check_scale(tree: Tree, parents: Mapping[str, str], scale: str) -> None:
         known: dict[str, Tree] = {}
         for name in params.names:
             params.check_phase(name, known)
+
+
+def _check_ranks(params: Params, name: str, phase: Phase) -> None:
+    """UserError where the ranks cannot have equal shares of a batch."""
+    if params.ranks != "auto" and phase.training.batch_size % params.ranks:
+        raise UserError(
+            f"params.yaml: ranks: is {params.ranks}, which does not divide training.batch_size of {name}, "
+            f"{phase.training.batch_size}; allowed are its divisors up to 8, and auto"
+        )
 
 
 def _check_pool(params: Params) -> None:

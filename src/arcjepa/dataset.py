@@ -12,6 +12,7 @@ import torch
 from arcjepa import randomness
 from arcjepa.errors import UserError
 from arcjepa.frames import Frames
+from arcjepa.ranks import own
 from arcjepa.settings import Curriculum
 from arcjepa.settings import Sequence as SequenceSettings
 from arcjepa.shares import selects
@@ -131,6 +132,11 @@ class Batch:
     """(B, 10) int64."""
     near_misses: torch.Tensor | None = None
     """(N, B) int64: frames of the near misses of each target, where a loss asks for them."""
+
+    def own(self) -> "Batch":
+        """The sequences of this rank, of a batch that all share."""
+        near_misses = None if self.near_misses is None else own(self.near_misses.T).T
+        return Batch(own(self.context), own(self.target), own(self.d8), own(self.colours), near_misses)
 
     def frames(self) -> torch.Tensor:
         """(F + 1 + N, B) indices, context frames, target, near misses: time-major, so that a position is one block."""

@@ -7,6 +7,7 @@ import torch
 
 from arcjepa import randomness
 from arcjepa.dataset import Batch
+from arcjepa.ranks import largest, own, world_size
 from arcjepa.settings import Loss
 from arcjepa.views import DeviceTokens, TokenBatch, View, gather
 
@@ -25,7 +26,7 @@ fullest one is not beyond: so most seeds of a phase have the same, and what was 
 def view_kinds(batch: Batch, key: Key) -> torch.Tensor:
     """(B,) int64: in which respect the other view of each query differs: COLOUR, TRANSLATION or SYMMETRY."""
     seed, step = key
-    return randomness.integers((seed, STREAM_KIND, step), 3, batch.target.shape, batch.target.device)
+    return own(randomness.integers((seed, STREAM_KIND, step), 3, (_global_size(batch),), batch.target.device))
 
 
 def frames_of(loss: Loss, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -57,15 +58,20 @@ def blocks(
 
 def other_view(batch: Batch, kinds: torch.Tensor, key: Key) -> View:
     """A view of each query that differs from the batch's in colours, in place or in symmetry, as `kinds` (B,) say."""
-    (seed, step), size, device = key, len(batch.target), batch.target.device
-    turn = randomness.integers((seed, STREAM_TURN, step), 8, (size,), device)
-    colours = randomness.permutations((seed, STREAM_PERMUTATION, step), size, 10, device)
-    shift = randomness.integers((seed, STREAM_SHIFT, step), 2 * MAX_SHIFT + 1, (size, 2), device) - MAX_SHIFT
+    (seed, step), size, device = key, _global_size(batch), batch.target.device
+    turn = own(randomness.integers((seed, STREAM_TURN, step), 8, (size,), device))
+    colours = own(randomness.permutations((seed, STREAM_PERMUTATION, step), size, 10, device))
+    shift = own(randomness.integers((seed, STREAM_SHIFT, step), 2 * MAX_SHIFT + 1, (size, 2), device)) - MAX_SHIFT
     return View(
         torch.where(kinds == SYMMETRY, turn, batch.d8),
         torch.where(kinds[:, None] == COLOUR, colours, batch.colours),
         torch.where(kinds[:, None] == TRANSLATION, shift, torch.zeros_like(shift)),
     )
+
+
+def _global_size(batch: Batch) -> int:
+    """Sequences of the batch that all ranks share: what is drawn for it does not depend on how many they are."""
+    return len(batch.target) * world_size()
 
 
 def _parts(view: View) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -85,6 +91,7 @@ def enough(objects: torch.Tensor) -> torch.Tensor:
 
 
 def rounded(objects: list[torch.Tensor]) -> Room:
-    """The most of each, rounded up."""
-    own, apart = (-(-int(count) // ROOM_STEP) * ROOM_STEP for count in torch.stack(objects).amax(0))
-    return own, apart
+    """The most of each, on any rank, rounded up."""
+    most = largest(torch.stack(objects).amax(0))
+    together, apart = (-(-int(count) // ROOM_STEP) * ROOM_STEP for count in most)
+    return together, apart

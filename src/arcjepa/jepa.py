@@ -15,8 +15,37 @@ from arcjepa.dataset import context_frames
 from arcjepa.encoder import TokenEncoder, pool, spread
 from arcjepa.predictor import Predictor
 from arcjepa.quantizer import NoQuantizer, Quantized, QuantizerModule, make_quantizer
+from arcjepa.ranks import summed, world_size
 from arcjepa.settings import Phase
 from arcjepa.views import TokenBatch
+
+
+class BatchNorm(nn.BatchNorm1d):
+    """Batch normalisation whose statistics are those of the global batch where several ranks train.
+
+    torch's SyncBatchNorm does this on GPUs alone.
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(M, C) to (M, C), M alike on all ranks."""
+        if world_size() == 1 or not self.training:
+            return super().forward(x)
+        with torch.autocast(x.device.type, enabled=False):
+            rows = x.float()
+            mean = summed(rows.mean(0)) / world_size()
+            variance = summed((rows - mean).square().mean(0)) / world_size()
+            self._follow(mean.detach(), variance.detach(), len(x) * world_size())
+            return ((rows - mean) * (variance + self.eps).rsqrt() * self.weight + self.bias).to(x.dtype)
+
+    @torch.no_grad()
+    def _follow(self, mean: torch.Tensor, variance: torch.Tensor, rows: int) -> None:
+        """As the parent does with the statistics of one batch."""
+        assert self.momentum is not None
+        for so_far, now in ((self.running_mean, mean), (self.running_var, variance * rows / (rows - 1))):
+            assert so_far is not None
+            so_far.lerp_(now, self.momentum)
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked.add_(1)
 
 
 class Projector(nn.Module):
@@ -29,7 +58,7 @@ class Projector(nn.Module):
     def __init__(self, width: int, embedding: int) -> None:
         super().__init__()
         hidden = 3 * width // 2
-        self.enter, self.norm = nn.Linear(3 * width, hidden, bias=False), nn.BatchNorm1d(hidden)
+        self.enter, self.norm = nn.Linear(3 * width, hidden, bias=False), BatchNorm(hidden)
         self.leave = nn.Linear(hidden, embedding)
 
     def forward(self, frame: torch.Tensor) -> torch.Tensor:
@@ -60,7 +89,8 @@ class FrameEncoder(nn.Module):
     def forward(self, batch: TokenBatch, quantizer: QuantizerModule | None = None) -> FrameEmbeddings:
         """Embeds M frames; `quantizer` stands in for the encoder's own, and does not learn."""
         grid, objects = self.tokens(batch)
-        quantized = (quantizer or self.quantizer)(objects, batch.present, frozen=quantizer is not None)
+        frames = torch.div(batch.slots, batch.valid.shape[1], rounding_mode="floor")
+        quantized = (quantizer or self.quantizer)(objects, batch.present, quantizer is not None, frames)
         frame = pool(grid, quantized.embeddings.to(grid.dtype), batch)
         return FrameEmbeddings(frame, self.projector(frame).float(), quantized)
 

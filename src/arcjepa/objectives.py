@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from arcjepa.jepa import Outputs, Relations
-from arcjepa.ranks import world_size
+from arcjepa.ranks import gathered, mean_over_ranks, rank, summed, world_size
 from arcjepa.settings import PRIMARY_SIGREG, InfoNCE, Loss, Relational
 from arcjepa.sigreg import sigreg, sigreg_normalised
 
@@ -43,7 +43,8 @@ class Contrast(nn.Module):
         return self.log_temperature.clamp(*self.log_bounds).exp()
 
     def forward(self, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """(B, D) and (B, D) to a scalar in nats; the queue counts in training only."""
+        """(B, D) and (B, D) of this rank to a scalar in nats; the targets of all ranks are negatives, and in training
+        the queue's."""
         if self.training:
             with torch.no_grad():  # back to the bound: beyond it the gradient is zero, which would hold it for ever
                 self.log_temperature.clamp_(*self.log_bounds)
@@ -51,21 +52,22 @@ class Contrast(nn.Module):
 
     def loss(self, prediction: torch.Tensor, target: torch.Tensor, queued: bool) -> torch.Tensor:
         """The same, with the queue's targets among the negatives or not."""
-        prediction, target = functional.normalize(prediction, dim=-1), functional.normalize(target, dim=-1)
+        prediction, target = functional.normalize(prediction, dim=-1), gathered(functional.normalize(target, dim=-1))
         logits = prediction @ target.T
         if queued and len(self.queue):
             old = prediction @ self.queue.T
             empty = torch.arange(len(self.queue), device=old.device) >= self.pushed
             # Finite, as minus infinity over a temperature has no gradient.
             logits = torch.cat([logits, old.masked_fill(empty, -1e4)], dim=1)
-        return functional.cross_entropy(logits / self.temperature, torch.arange(len(target), device=target.device))
+        own_rows = torch.arange(rank(), len(target), world_size(), device=target.device)
+        return functional.cross_entropy(logits / self.temperature, own_rows)
 
     @torch.no_grad()
     def push(self, target: torch.Tensor) -> None:
-        """Put targets (B, D) into the queue, over the oldest."""
+        """Put targets (B, D), those of all ranks, into the queue, over the oldest."""
         if not len(self.queue):
             return
-        target = functional.normalize(target.float(), dim=-1)[: len(self.queue)]
+        target = gathered(functional.normalize(target.float(), dim=-1))[: len(self.queue)]
         rows = (self.pushed + torch.arange(len(target), device=target.device)) % len(self.queue)
         self.queue.index_copy_(0, rows, target)
         self.pushed += len(target)
@@ -96,9 +98,10 @@ class GradNorm(nn.Module):
         """Update from losses (n,) and a parameter that all depend on; returns the weights (n,), detached."""
         if not self.training:
             return self.weights
-        norms = torch.stack([torch.autograd.grad(loss, shared, retain_graph=True)[0].norm() for loss in losses])
+        gradients = [torch.autograd.grad(loss, shared, retain_graph=True)[0] for loss in losses]
         with torch.no_grad():
-            values = losses.detach()
+            norms = torch.stack([mean_over_ranks(gradient).norm() for gradient in gradients])
+            values = mean_over_ranks(losses.detach())
             self.first.copy_(torch.where(self.first.any(), self.first, values))
             rate = (values / self.first).clamp(min=1e-6)
             weighted = self.weights * norms
@@ -207,9 +210,9 @@ def relational(relations: Relations, settings: Relational) -> torch.Tensor:
     distances = distances.clamp(min=0) * relations.adjacent
     if settings.form == "normalised":
         seen = relations.adjacent.any(-1)[..., None]
-        count = seen.sum().clamp(min=1) * objects.shape[-1]
-        mean = (objects * seen).sum() / count
-        distances = distances / ((objects - mean).square() * seen).sum().div(count).add(1e-6)
+        count = summed(seen.sum()).clamp(min=1) * objects.shape[-1]
+        mean = summed((objects * seen).sum()) / count
+        distances = distances / summed(((objects - mean).square() * seen).sum()).div(count).add(1e-6)
     context, target = distances[:-1], distances[-1]
     error = (context.mean(0) - target).square().mean()
     return error + settings.self_share * context.var(0, unbiased=False).mean()

@@ -44,7 +44,8 @@ def job(snakemake: Any) -> Iterator[Say]:
     title = " ".join([snakemake.rule, *about])
     path = Path(snakemake.log[0])
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8") as log:
+    path.unlink(missing_ok=True)
+    with path.open("a", encoding="utf-8") as log:  # as the ranks of a training do
         log.write(f"{title} on {platform.node()}, {_environment()}\n")
         both = Tee(sys.stderr, log)
         started = time.monotonic()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from arcjepa.ranks import all_rows, from_first, summed, world_size
 from arcjepa.settings import Quantizer as Settings
 
 EPSILON = 1e-5
@@ -23,17 +24,22 @@ class Quantized:
     commitment: torch.Tensor | None = None
     rows: torch.Tensor | None = None
     """(n, W) float32: what was quantised, detached, where a codebook may be refreshed from it."""
+    frames: torch.Tensor | None = None
+    """(n,) int64: the frames that they are of, where several ranks train."""
 
 
 class QuantizerModule(nn.Module):
     """What all quantisers are: x (n, W) and mask (n,) to a `Quantized`; `codes` is the number of codes, 0 for none.
 
-    `frozen` quantises as in evaluation, and learns nothing.
+    `frozen` quantises as in evaluation, and learns nothing. `frames` (n,) int64, the frame that each object is of, is
+    needed where several ranks train, to bring their objects into one order.
     """
 
     codes: int
 
-    def forward(self, x: torch.Tensor, mask: torch.Tensor, frozen: bool = False) -> Quantized:
+    def forward(
+        self, x: torch.Tensor, mask: torch.Tensor, frozen: bool = False, frames: torch.Tensor | None = None
+    ) -> Quantized:
         raise NotImplementedError
 
     def after_step(self, quantized: Quantized) -> None:
@@ -65,7 +71,9 @@ class NoQuantizer(QuantizerModule):
 
     codes = 0
 
-    def forward(self, x: torch.Tensor, mask: torch.Tensor, frozen: bool = False) -> Quantized:
+    def forward(
+        self, x: torch.Tensor, mask: torch.Tensor, frozen: bool = False, frames: torch.Tensor | None = None
+    ) -> Quantized:
         return _unquantized(x)
 
 
@@ -95,36 +103,38 @@ class CodebookQuantizer(StartedQuantizer):
         self.refreshed = 0
         """Codes replaced since the record last asked."""
 
-    def forward(self, x: torch.Tensor, mask: torch.Tensor, frozen: bool = False) -> Quantized:
+    def forward(
+        self, x: torch.Tensor, mask: torch.Tensor, frozen: bool = False, frames: torch.Tensor | None = None
+    ) -> Quantized:
         """The nearest code vectors, gradients passed straight through; in training the codebook learns from x."""
         rows, learns = x.detach().float(), self.training and not frozen
         if not self.started:
             if not learns:
                 return _unquantized(x)
-            self._initialise(rows[mask])
+            self._initialise(_everyones(rows, mask, frames))
         codes = nearest(rows, self.codebook)
         quantized = self.codebook[codes].to(x.dtype)
         commitment = self._commitment(x, quantized, mask) if self.committed else None
         if learns:
             self._learn(rows, codes, mask)
         straight_through = x + (quantized - x).detach()
-        return Quantized(straight_through, codes.masked_fill(~mask, -1), commitment, rows)
+        return Quantized(straight_through, codes.masked_fill(~mask, -1), commitment, rows, frames)
 
     def _commitment(self, x: torch.Tensor, quantized: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Mean squared distance of the objects to their codes, which it does not move."""
         error = (x.float() - quantized.detach().float()).square().mean(1)
-        return (error * mask).sum() / mask.sum().clamp(min=1)
+        return world_size() * (error * mask).sum() / summed(mask.sum()).clamp(min=1)
 
     @torch.no_grad()
     def _initialise(self, x: torch.Tensor) -> None:
-        self.codebook.copy_(_samples(x, self.codes))
+        self.codebook.copy_(from_first(_samples(x, self.codes)))
         self.counts.fill_(len(x) / self.codes)
         self.sums.copy_(self.codebook * self.counts[:, None])
         self._start()
 
     @torch.no_grad()
     def _learn(self, x: torch.Tensor, codes: torch.Tensor, mask: torch.Tensor) -> None:
-        counts, sums = _counts_and_sums(x, codes, mask, self.codes)
+        counts, sums = (summed(part) for part in _counts_and_sums(x, codes, mask, self.codes))
         self.counts.lerp_(counts, 1 - self.decay)
         self.sums.lerp_(sums, 1 - self.decay)
         smoothed = (self.counts + EPSILON) / (1 + self.codes * EPSILON / self.counts.sum())
@@ -137,13 +147,13 @@ class CodebookQuantizer(StartedQuantizer):
         self.steps += 1
         if self.refreshing.enabled and self.steps % self.refreshing.interval == 0:
             assert quantized.rows is not None, "a codebook says what it quantised"
-            self.refreshed += self.refresh(quantized.rows[quantized.codes >= 0])
+            self.refreshed += self.refresh(_everyones(quantized.rows, quantized.codes >= 0, quantized.frames))
 
     @torch.no_grad()
     def refresh(self, x: torch.Tensor) -> int:
         """Replace codes used less than `threshold` of a uniform share by samples of x (n, W); returns their number."""
         dead = self.usage * self.codes < self.refreshing.threshold * self.usage.sum()
-        self.codebook[dead] = _samples(x, int(dead.sum()))
+        self.codebook[dead] = from_first(_samples(x, int(dead.sum())))
         self.counts[dead] = self.counts.mean()
         self.sums[dead] = self.codebook[dead] * self.counts[dead, None]
         self.usage.zero_()
@@ -179,6 +189,14 @@ def _relative_distances(x: torch.Tensor, codebook: torch.Tensor) -> torch.Tensor
         return torch.addmm(codebook.square().sum(1), x, codebook.T, alpha=-2)
 
 
+def _everyones(x: torch.Tensor, mask: torch.Tensor, frames: torch.Tensor | None) -> torch.Tensor:
+    """The rows of x (n, W) in the mask, of all ranks."""
+    if world_size() == 1:
+        return x[mask]
+    assert frames is not None, "ranks order their objects by frame"
+    return all_rows(x[mask], frames[mask])
+
+
 def _samples(x: torch.Tensor, count: int) -> torch.Tensor:
     """`count` rows of x, distinct as far as there are enough."""
     order = torch.randperm(len(x), device=x.device)
@@ -205,13 +223,15 @@ class GumbelQuantizer(StartedQuantizer):
         """Set the temperature for a share of training done, in [0, 1]: from `start` to a tenth, geometrically."""
         self.temperature.copy_(self.start * 0.1**progress)
 
-    def forward(self, x: torch.Tensor, mask: torch.Tensor, frozen: bool = False) -> Quantized:
+    def forward(
+        self, x: torch.Tensor, mask: torch.Tensor, frozen: bool = False, frames: torch.Tensor | None = None
+    ) -> Quantized:
         """A soft mixture of code vectors in training, the nearest one in evaluation."""
         learns = self.training and not frozen
         if not self.started:
             if not learns:
                 return _unquantized(x)
-            self._initialise(x.detach()[mask])
+            self._initialise(_everyones(x.detach(), mask, frames))
         logits = -_relative_distances(x.float(), self.codebook) / x.shape[1] ** 0.5
         codes = logits.argmax(-1)
         if learns:
@@ -225,6 +245,7 @@ class GumbelQuantizer(StartedQuantizer):
     def _initialise(self, x: torch.Tensor) -> None:
         self.codebook.copy_(_samples(x.float(), self.codes))
         self.codebook.add_(torch.randn_like(self.codebook), alpha=0.01 * x.float().std().item())
+        from_first(self.codebook)
         self._start()
 
 
@@ -239,7 +260,9 @@ class ScalarQuantizer(QuantizerModule):
         self.layer = FSQ(levels=list(settings.levels), dim=width)
         self.codes = self.layer.codebook_size
 
-    def forward(self, x: torch.Tensor, mask: torch.Tensor, frozen: bool = False) -> Quantized:
+    def forward(
+        self, x: torch.Tensor, mask: torch.Tensor, frozen: bool = False, frames: torch.Tensor | None = None
+    ) -> Quantized:
         embeddings, codes = self.layer(x[None])
         return Quantized(embeddings[0].to(x.dtype), codes[0].long().masked_fill(~mask, -1))
 

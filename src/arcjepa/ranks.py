@@ -1,19 +1,126 @@
-"""How many processes train together, and what they know of one another's batches. One process is a group of one."""
+"""Processes that train together, each on its own rows of the same batches, and what they know of one another.
+
+One process is a group of one, for which everything here gives back what it is given. Of a global batch of B sequences,
+rank r of W has those at r, r + W, r + 2 W, ...: so `gathered` has them in the global order whatever the blocks are that
+a tensor is made of. Gradients of ranks are averaged (`mean_of_all`), so that a loss that is a mean over the local rows
+has the gradient of the mean over all.
+"""
+
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import distributed
 
+# As PyTorch calls it since 2.13.
+_all_gather = getattr(distributed, "all_gather_single", None) or distributed.all_gather_into_tensor
+
 
 def world_size() -> int:
     """Number of ranks, 1 outside of a process group."""
-    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
+    return distributed.get_world_size() if _grouped() else 1
+
+
+def rank() -> int:
+    """Which of them this process is, 0 outside of a process group."""
+    return distributed.get_rank() if _grouped() else 0
+
+
+def _grouped() -> bool:
+    return distributed.is_available() and distributed.is_initialized()
+
+
+def own(x: torch.Tensor) -> torch.Tensor:
+    """The rows of x (B, ...) of the global batch, or of several such one after the other, that are this rank's."""
+    return x[rank() :: world_size()]
+
+
+def gathered(x: torch.Tensor) -> torch.Tensor:
+    """The rows (B / W, ...) of all ranks as they are in the global batch (B, ...); gradients find their way back."""
+    return x if world_size() == 1 else _Gathered.apply(x)
+
+
+def summed(x: torch.Tensor) -> torch.Tensor:
+    """The sum of x over all ranks, on each of them; gradients find their way back."""
+    return x if world_size() == 1 else _Summed.apply(x)
+
+
+class _Gathered(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        everyone = x.new_empty(world_size() * len(x), *x.shape[1:])
+        _all_gather(everyone, x.contiguous())
+        return everyone.unflatten(0, (world_size(), -1)).transpose(0, 1).flatten(0, 1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> torch.Tensor:
+        total = gradients[0].contiguous().clone()
+        distributed.all_reduce(total)
+        return own(total)
+
+
+class _Summed(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        return _total(x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> torch.Tensor:
+        return _total(gradients[0])
+
+
+def _total(x: torch.Tensor) -> torch.Tensor:
+    x = x.contiguous().clone()
+    distributed.all_reduce(x)
+    return x
 
 
 @torch.no_grad()
 def mean_over_ranks(x: torch.Tensor) -> torch.Tensor:
     """The mean of x over all ranks, on each of them; every rank has to ask."""
+    return x if world_size() == 1 else _total(x) / world_size()
+
+
+@torch.no_grad()
+def mean_of_all(tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """Of each of these tensors the mean over all ranks, in one exchange."""
+    if world_size() == 1 or not tensors:
+        return list(tensors)
+    mean = mean_over_ranks(torch.cat([x.detach().reshape(-1).float() for x in tensors]))
+    parts = mean.split([x.numel() for x in tensors])
+    return [part.view_as(x).to(x.dtype) for part, x in zip(parts, tensors, strict=True)]
+
+
+@torch.no_grad()
+def largest(x: torch.Tensor) -> torch.Tensor:
+    """The elementwise maximum of x over all ranks."""
     if world_size() == 1:
         return x
-    x = x.clone()
-    distributed.all_reduce(x)
-    return x / world_size()
+    x = x.contiguous().clone()
+    distributed.all_reduce(x, distributed.ReduceOp.MAX)
+    return x
+
+
+@torch.no_grad()
+def from_first(x: torch.Tensor) -> torch.Tensor:
+    """x of rank 0, which all others overwrite theirs with."""
+    if world_size() > 1:
+        distributed.broadcast(x, 0)
+    return x
+
+
+@torch.no_grad()
+def all_rows(x: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
+    """Rows x (n, W) of all ranks, n not alike, ordered by the frame (n,) of the global batch that each belongs to.
+
+    `frames` counts those of this rank: its frame m is frame W m + r of all.
+    """
+    if world_size() == 1:
+        return x
+    count = torch.tensor([len(x)], device=x.device)
+    room = int(largest(count))
+    padded = x.new_zeros(room, x.shape[1])
+    places = frames.new_full((room,), torch.iinfo(frames.dtype).max)
+    padded[: len(x)], places[: len(x)] = x, frames * world_size() + rank()
+    order = gathered(places).sort(stable=True)
+    return gathered(padded)[order.indices[: int(_total(count))]]

@@ -103,6 +103,7 @@ SCHEMA: dict[str, tuple[Column, ...]] = {
         Column("seed", "1", "what draws weights, data and views"),
         Column("device", "name", "the GPU, or cpu"),
         Column("torch", "version", "version of PyTorch"),
+        Column("ranks", "processes", "how many trained together, each on its share of every batch"),
         Column("seconds", "seconds", "wall-clock time of the training"),
         Column("sequences_per_second", "1/second", "training sequences over `seconds`"),
         Column("steps", "steps", "steps taken"),

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from signal import Signals
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ import torch
 from arcjepa.checkpoint import DAMAGED, Checkpoints, State
 from arcjepa.errors import UserError
 from arcjepa.quantizer import CodebookQuantizer
+from arcjepa.ranks import gathered, largest, rank, summed, world_size
 from arcjepa.record import Averages, Record
 from arcjepa.signals import FAILED, Noted, noted_signals
 from arcjepa.trainer import Trainer
@@ -77,16 +79,31 @@ class Saver:
     def after_step(self, session: Session) -> None:
         """Save where the interval is over, or a signal came. Errors: UserError where the file cannot be written, or
         the run is not finite; SystemExit after a signal."""
-        signal = self.noted.last
-        if signal is None and time.perf_counter() - self.last < self.interval:
+        signal, due = self._agreed()
+        if signal is None and not due:
             return
         session.trainer.check(session.position.trained)
         session.settle()
-        path = self.checkpoints.write(captured(session))
+        state = captured(session)
+        if rank() == 0:
+            path = self.checkpoints.write(state)
         self.last = time.perf_counter()
         if signal is not None:
-            self.checkpoints.say(f"{signal.name}: ended after step {session.trainer.step}, which is kept in {path}")
+            if rank() == 0:
+                self.checkpoints.say(f"{signal.name}: ended after step {session.trainer.step}, which is kept in {path}")
+            largest(torch.zeros(1))  # nobody ends before the file is whole, as the others would be ended too
             raise SystemExit(FAILED + signal)
+
+    def _agreed(self) -> tuple[Signals | None, bool]:
+        """The last signal that any rank noted, and whether the interval is over by the first one's clock.
+
+        On the CPU, where an exchange after every step does not wait for a GPU.
+        """
+        due = rank() == 0 and time.perf_counter() - self.last >= self.interval
+        if world_size() == 1:
+            return self.noted.last, due
+        number, over = largest(torch.tensor([self.noted.last or 0, due])).tolist()
+        return Signals(number) if number else None, bool(over)
 
 
 @contextmanager
@@ -101,20 +118,22 @@ def saving(checkpoints: Checkpoints | None, interval: float) -> Iterator[Callabl
 
 
 def captured(session: Session) -> State:
-    """The whole state after a step; nothing is changed by asking."""
+    """The whole state after a step, of all ranks, each of which has to ask; nothing is changed by it."""
     trainer, position, now = session.trainer, session.position, time.perf_counter()
     names, rows, numbers = position.trained.held()
-    held = {"rows.tensors": rows, "rows.numbers": numbers, "codes_used": trainer.codes_used}
+    held = {"rows.tensors": rows, "rows.numbers": numbers, "codes_used": summed(trainer.codes_used)}
     held |= {f"jepa.{name}": value for name, value in trainer.jepa.state_dict().items()}
     held |= {f"objective.{name}": value for name, value in trainer.objective.state_dict().items()}
     held |= {f"best.{name}": value for name, value in (position.best_weights or {}).items()}
     for number, parameter in enumerate(trainer.parameters):
         slots = trainer.optimizer.state.get(parameter, {})
         held |= {f"optimizer.{number}.{name}": value for name, value in slots.items()}
-    held |= {f"random.{kind}": state for kind, state in _generators(trainer.device).items()}
+    for kind, state in _generators(trainer.device).items():
+        held |= {f"random.{kind}.{of}": one for of, one in enumerate(gathered(state[None]))}
     held |= {f"record.{name}": _bytes(content) for name, content in session.record.held().items()}
     quantizer = trainer.jepa.encoder.quantizer
     about: dict[str, Any] = {
+        "ranks": world_size(),
         "step": trainer.step,
         "epoch": position.epoch,
         "elapsed": now - position.started,
@@ -145,7 +164,7 @@ def _restore(state: State, session: Session) -> None:
         slots = _part(state, f"optimizer.{number}.")
         if slots:
             trainer.optimizer.state[parameter] = {name: _like(parameter, value) for name, value in slots.items()}
-    trainer.codes_used.copy_(state.tensors["codes_used"])
+    trainer.codes_used.copy_(state.tensors["codes_used"] * (rank() == 0))
     trainer.step = numbers["step"]
     trainer.count.fill_(trainer.step)
     quantizer = trainer.jepa.encoder.quantizer
@@ -153,9 +172,10 @@ def _restore(state: State, session: Session) -> None:
         quantizer.steps, quantizer.refreshed = numbers["quantizer"]
     session.record.take({name: value.numpy().tobytes() for name, value in _part(state, "record.").items()})
     session.position = _position(state, trainer.device)
-    torch.set_rng_state(state.tensors["random.cpu"])
-    if trainer.device == "cuda":
-        torch.cuda.set_rng_state(state.tensors["random.cuda"])
+    if rank() < numbers["ranks"]:  # one more than there were has drawn nothing yet
+        torch.set_rng_state(state.tensors[f"random.cpu.{rank()}"])
+        if trainer.device == "cuda":
+            torch.cuda.set_rng_state(state.tensors[f"random.cuda.{rank()}"])
 
 
 def _position(state: State, device: str) -> Position:

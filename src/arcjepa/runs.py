@@ -1,21 +1,24 @@
 """A run: one phase with one seed, from tokens to a folder with the encoder and its record."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 
-from arcjepa.checkpoint import Checkpoints
+from arcjepa.checkpoint import Checkpoints, State
 from arcjepa.config import checked_start, hyperparameters, resolved
 from arcjepa.corpus import Corpus
 from arcjepa.encoder_files import save_encoder
 from arcjepa.errors import UserError
 from arcjepa.files import write_json
 from arcjepa.moments import Moments, geometry, sides
+from arcjepa.ranks import from_first, rank, world_size
 from arcjepa.record import Averages, Record, Row, rows
 from arcjepa.resumption import Position, Session, restore, saving
 from arcjepa.settings import Phase
@@ -39,20 +42,52 @@ class Run:
     """For checkpoints, which are gone once the run is over; without it there are none."""
     code: str = ""
     """Digest of the code: a run goes on from checkpoints of the same alone."""
+    change_ranks: bool = False
+    """Whether it may go on with another number of ranks than it began with, which changes what is rounded."""
 
 
 def train(phase: Phase, corpus: Corpus, run: Run, progress: Callable[[str], None]) -> None:
     """Train, and write encoder.safetensors and the record into the run's folder.
 
     Where a run like this one was interrupted, it goes on after its last checkpoint, and ends as if it never had been.
+    Every rank of a process group has to call it with the same arguments; the first one writes and reports.
     `progress(line)` is called once an epoch. Errors: UserError for settings that params.yaml could not have, a missing
-    GPU, a missing tensorboard, a loss that is not finite, and checkpoints that cannot be read or written; SystemExit
-    after a signal of `signals.ENDING`.
+    GPU, a missing tensorboard, a loss that is not finite, checkpoints that cannot be read or written or are of another
+    number of ranks, and a run that is being trained already; SystemExit after a signal of `signals.ENDING`.
     """
     phase = checked_start(phase, run.seed, run.device)
     device = resolve_device(run.device)
     checkpoints = checkpoints_of(phase, corpus, run, device, progress)
-    saved = None if checkpoints is None else checkpoints.newest()
+    first = checkpoints is not None and rank() == 0
+    with _for_rank(run) as run, checkpoints.owned() if checkpoints and first else nullcontext():
+        _train(phase, corpus, run, device, checkpoints, progress if rank() == 0 else _silent)
+        if checkpoints and first:
+            checkpoints.clear()
+
+
+def _silent(line: str) -> None:
+    """What ranks other than the first say."""
+
+
+@contextmanager
+def _for_rank(run: Run) -> Iterator[Run]:
+    """The run as this rank has it: others than the first keep no record."""
+    if rank() == 0:
+        yield run
+        return
+    with TemporaryDirectory() as folder:
+        yield replace(run, folder=Path(folder), events=Path(folder))
+
+
+def _train(
+    phase: Phase,
+    corpus: Corpus,
+    run: Run,
+    device: str,
+    checkpoints: Checkpoints | None,
+    progress: Callable[[str], None],
+) -> None:
+    saved = None if checkpoints is None else _last(checkpoints, run.change_ranks)
     (run.folder / NOT_FINITE).unlink(missing_ok=True)
     events = run.events if phase.training.tensorboard else None
     resumed = None if saved is None else saved.numbers["step"]
@@ -72,8 +107,23 @@ def train(phase: Phase, corpus: Corpus, run: Run, progress: Callable[[str], None
         save_encoder(run.folder / "encoder.safetensors", trainer.jepa, phase, corpus.tokens)
         lasted = {"epochs": position.epoch, "best_epoch": position.best_epoch or position.epoch}
         record.finish(_summary(trainer, corpus, time.perf_counter() - position.started) | lasted)
-    if checkpoints is not None:
-        checkpoints.clear()
+
+
+def _last(checkpoints: Checkpoints, change_ranks: bool) -> State | None:
+    """The checkpoint to go on from, the same on all ranks. Errors: UserError where so many ranks may not."""
+    state = checkpoints.newest() if rank() == 0 else None
+    step = int(from_first(torch.tensor([-1 if state is None else state.numbers["step"]])))
+    if step < 0:
+        return None
+    state = state or checkpoints.at(step)
+    ranks = state.numbers["ranks"]
+    if ranks != world_size() and not change_ranks:
+        raise UserError(
+            f"params.yaml: ranks: is {world_size()}, and the checkpoint in {checkpoints.own} is of {ranks}: set it "
+            f"back, or go on with other roundings by change_ranks: true, or train from the start after "
+            f"rm -r {checkpoints.own}"
+        )
+    return state
 
 
 def checkpoints_of(
@@ -161,7 +211,7 @@ def _state(columns: dict[str, torch.Tensor], clip: float) -> Row:
 
 def _keep_batch(trainer: Trainer, corpus: Corpus, folder: Path, error: NotFinite) -> str:
     """What the step that was not taken was to learn from, in a file beside the record; returns where that is."""
-    batch = trainer.draw(torch.tensor(error.step, device=trainer.device))
+    batch = trainer.draw(torch.tensor(error.step, device=trainer.device))  # that of all ranks
     tasks = corpus.training.pair_task[batch.target.cpu().numpy() // 2]
     path = folder / NOT_FINITE
     held = {"step": error.step, "seed": trainer.seed, "loss": str(error.total), "gradient_norm": str(error.norm)}
@@ -177,6 +227,7 @@ def _summary(trainer: Trainer, corpus: Corpus, seconds: float) -> Row:
         "seed": trainer.seed,
         "device": torch.cuda.get_device_name() if trainer.device == "cuda" else "cpu",
         "torch": torch.__version__,
+        "ranks": world_size(),
         "seconds": round(seconds, 3),
         "sequences_per_second": round(trainer.step * trainer.phase.training.batch_size / seconds, 1),
         "steps": trainer.step,
@@ -184,7 +235,7 @@ def _summary(trainer: Trainer, corpus: Corpus, seconds: float) -> Row:
         "real_tasks": corpus.real,
         "training_frames": len(corpus.training),
         "validation_tasks": len(corpus.validation.task_ids),
-        "validation_batch": len(trainer.validation[0].target),
+        "validation_batch": len(trainer.validation[0].target) * world_size(),
         "encoder_parameters": sum(p.numel() for p in trainer.jepa.encoder.parameters()),
         "predictor_parameters": sum(p.numel() for p in trainer.jepa.predictor.parameters()),
         "hyperparameters": hyperparameters(trainer.phase),

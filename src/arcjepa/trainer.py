@@ -1,7 +1,8 @@
 """The training step of a phase: its state, what happens in a step and in a validation.
 
 Data order is a pure function of (seed, step). On a GPU a step is compiled and recorded once; Python then starts it
-as a whole, and waits for nothing in it.
+as a whole, and waits for nothing in it. Where several ranks train, each has its share of every batch, and all have the
+same weights: what a batch decides is exchanged, and what is recorded is of the global batch.
 """
 
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from arcjepa.jepa import JEPA, Outputs
 from arcjepa.moments import Moments, moments
 from arcjepa.objectives import Objective, Terms
 from arcjepa.quantizer import CodebookQuantizer, GumbelQuantizer
+from arcjepa.ranks import gathered, mean_of_all, rank, summed, world_size
 from arcjepa.record import Averages, Row, codes, loss_values
 from arcjepa.replay import Replay
 from arcjepa.schedule import learning_rate, make_optimizer
@@ -77,6 +79,8 @@ class Trainer:
         self.validation = self._validation_batches(corpus.validation)
         self.indices = torch.arange(len(self.validation), device=device).unbind()
         self._prepare_state()
+        if rank():
+            torch.manual_seed(seed + (rank() << 32))  # dropout and noise of its own; weights are drawn alike
         self.begin_epoch(1)
         self.room = self._training_room() if self.fast else (None, None)
         self.validation_room = self._validation_room() if self.fast else (None, None)
@@ -119,14 +123,18 @@ class Trainer:
     def _validation_batches(self, tokens: Tokens) -> list[Batch]:
         """Whole batches, as the statistics of SIGReg depend on the batch's size, of tasks in a fixed random order."""
         fixed = selection_sequences(tokens, self.phase.sequence, VALIDATION_SEQUENCES)
-        size = min(self.phase.training.batch_size, len(fixed.target))
+        size = min(self.phase.training.batch_size, len(fixed.target)) // world_size() * world_size()
+        if not size:
+            raise UserError(
+                f"params.yaml: ranks: is {world_size()}, for {len(fixed.target)} sequences to validate with"
+            )
         order = randomness.permutations((0, STREAM_VALIDATION, 0), 1, len(fixed.target))[0].numpy()
         context = torch.as_tensor(fixed.context[order], device=self.device).split(size)
         target = torch.as_tensor(fixed.target[order], device=self.device).split(size)
         identity = torch.arange(10, device=self.device).expand(size, 10)
         turn = torch.zeros(size, dtype=torch.int64, device=self.device)
         whole = [Batch(c, t, turn, identity) for c, t in zip(context, target, strict=True) if len(t) == size]
-        return [self._with_near_misses(batch, self.validation_tokens, self.pairs[1]) for batch in whole]
+        return [self._with_near_misses(batch, self.validation_tokens, self.pairs[1]).own() for batch in whole]
 
     def begin_epoch(self, epoch: int) -> float:
         """Let in the tasks that the curriculum admits in an epoch, counted from 1; returns their share."""
@@ -135,7 +143,7 @@ class Trainer:
         return share
 
     def draw(self, step: torch.Tensor) -> Batch:
-        """The batch of a step, or those of many, one after the other, at the share of tasks admitted now."""
+        """The global batch of a step, or those of many, one after the other, at the share of tasks admitted now."""
         training, sequence = self.phase.training, self.phase.sequence
         batch = self.data.draw(sequence, self.drawn_by, step, training.batch_size, self.admitted)
         return self._with_near_misses(batch, self.tokens, self.pairs[0])
@@ -154,7 +162,7 @@ class Trainer:
         for epoch in range(1, self.phase.training.epochs + 1):
             admitted = self.begin_epoch(epoch)
             steps = torch.arange((epoch - 1) * self.steps_per_epoch, epoch * self.steps_per_epoch, device=self.device)
-            counts.setdefault(admitted, []).append(self._objects(self.tokens, self.draw(steps), len(steps)))
+            counts.setdefault(admitted, []).append(self._objects(self.tokens, self.draw(steps).own(), len(steps)))
         self.begin_epoch(1)
         return rounded([enough(torch.cat(alike, 1)) for alike in counts.values()])
 
@@ -172,7 +180,7 @@ class Trainer:
     def forward(
         self, tokens: DeviceTokens, batch: Batch, step: int | torch.Tensor, room: Room = (None, None)
     ) -> tuple[Outputs, torch.Tensor, Terms]:
-        """Outputs, total and terms of a batch."""
+        """Outputs, total and terms of a batch, or of this rank's part of one."""
         key = self.drawn_by, step
         kinds = view_kinds(batch, key)
         own, apart = blocks(self.phase.loss, tokens, batch, kinds, key, room)
@@ -185,18 +193,19 @@ class Trainer:
         return outputs, total, terms
 
     def _training_loss(self) -> tuple[Outputs, torch.Tensor, Terms]:
-        return self.forward(self.tokens, self.draw(self.count), self.count, self.room)
+        return self.forward(self.tokens, self.draw(self.count).own(), self.count, self.room)
 
     def _validation_losses(self) -> list[Row]:
         """One row for every batch."""
         rows: list[Row] = []
         for batch, index in zip(self.validation, self.indices, strict=True):
-            outputs, total, terms = self.forward(self.validation_tokens, batch, index, self.validation_room)
+            outputs, own_total, own_terms = self.forward(self.validation_tokens, batch, index, self.validation_room)
+            total, terms = _global(own_total, own_terms)
             error = prediction_error(outputs, self.phase)
             rows.append({**loss_values("val", total, terms), "val_prediction_error": error})
             if self.objective.contrast is not None:
                 queued = self.objective.contrast.loss(outputs.prediction, outputs.target, queued=True)
-                rows[-1]["val_prediction_queue"] = queued
+                rows[-1]["val_prediction_queue"] = mean_of_all([queued])[0]
         return rows
 
     def _update(self) -> Step:
@@ -208,9 +217,11 @@ class Trainer:
         outputs, total, terms = self._loss()
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()
+        self._average_gradients()
+        total, terms = _global(total, terms)
         norm = nn.utils.clip_grad_norm_(self.parameters, self.phase.optimizer.clip)
         # A loss may be infinite where its gradient is not.
-        self.stopped.copy_(torch.maximum(self.stopped, (~(norm + total.detach()).isfinite()).float()))
+        self.stopped.copy_(torch.maximum(self.stopped, (~(norm + total).isfinite()).float()))
         self.optimizer.step()
         if self.jepa.teacher is not None:
             self.jepa.teacher.update(self.jepa.encoder)
@@ -219,7 +230,14 @@ class Trainer:
         used = outputs.quantized.codes + 1
         self.codes_used.index_add_(0, used, torch.ones_like(used))
         self.count += 1
-        return Step(outputs, total.detach(), terms, norm, prediction_error(outputs, self.phase))
+        return Step(outputs, total, terms, norm, prediction_error(outputs, self.phase))
+
+    def _average_gradients(self) -> None:
+        """Over the ranks, in one exchange after the backward pass: 5 M numbers are too few for hiding it behind that
+        pass, as DistributedDataParallel does, to be worth hooks in what is compiled and recorded as a whole."""
+        if world_size() > 1:
+            gradients = [p.grad for p in self.parameters if p.grad is not None]
+            torch._foreach_copy_(gradients, mean_of_all(gradients))
 
     def train_step(self, averages: Averages) -> Step:
         """One update of the weights; whether the gradient was finite, `check` asks later."""
@@ -271,19 +289,25 @@ class Trainer:
         row: Row = {"step": self.step, "epoch": epoch}
         quantizer = self.jepa.encoder.quantizer
         if quantizer.codes:
-            row |= codes(self.codes_used[1:])
+            row |= codes(summed(self.codes_used)[1:])
         if isinstance(quantizer, CodebookQuantizer) and self.phase.quantizer.refresh.enabled:
             row["refreshed_codes"], quantizer.refreshed = quantizer.refreshed, 0
         self.codes_used.zero_()
-        return row, moments(torch.stack([outputs.context[:, -1], outputs.target]), self.slices)
+        return row, moments(torch.stack([gathered(outputs.context[:, -1]), gathered(outputs.target)]), self.slices)
+
+
+def _global(total: torch.Tensor, terms: Terms) -> tuple[torch.Tensor, Terms]:
+    """The same of the global batch, detached, from each rank's: every term is a mean over its own rows."""
+    mean, *raw = mean_of_all([total.detach(), *(raw.detach() for raw, _ in terms.values())])
+    return mean, {name: (value, weight) for (name, (_, weight)), value in zip(terms.items(), raw, strict=True)}
 
 
 def prediction_error(outputs: Outputs, phase: Phase) -> torch.Tensor:
     """Squared error of the prediction over the variance of the target: 1 where it is no better than the mean.
 
-    On unit-length embeddings under InfoNCE, which sees directions only.
+    On unit-length embeddings under InfoNCE, which sees directions only. Over the batches of all ranks.
     """
-    prediction, target = outputs.prediction.detach().float(), outputs.target.detach().float()
+    prediction, target = gathered(outputs.prediction.detach().float()), gathered(outputs.target.detach().float())
     if phase.loss.prediction == "infonce":
         prediction, target = nn.functional.normalize(prediction, dim=-1), nn.functional.normalize(target, dim=-1)
     return (prediction - target).square().mean() / target.var(0).mean().clamp(min=1e-12)

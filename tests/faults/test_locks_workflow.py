@@ -55,14 +55,16 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 
 @contextmanager
-def locked(project: Path) -> Iterator[subprocess.Popen[str]]:
-    """A Snakemake that holds its lock; killed with its jobs at the end."""
+def locked(project: Path, seconds: float) -> Iterator[subprocess.Popen[str]]:
+    """A Snakemake that has held its lock for so long, and goes no further; killed with its jobs at the end."""
     process = start(project, TARGET)
     deadline = time.monotonic() + LIMIT
     while not any((project / ".snakemake/locks").glob("*")):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)
+    time.sleep(seconds)
+    os.killpg(process.pid, signal.SIGSTOP)
     try:
         yield process
     finally:
@@ -94,9 +96,8 @@ def test_two_at_once_corrupt_nothing(project: Path, number: int) -> None:
 
 @pytest.mark.parametrize("number", range(amount(1, 20)))
 def test_a_stale_lock_is_told_and_the_printed_command_helps(project: Path, number: int) -> None:
-    with locked(project) as live:
+    with locked(project, random.Random(number).uniform(0, 1)) as live:
         assert finding(project, "snakemake") == f"ok    snakemake: at work in this folder: process {live.pid}"
-        time.sleep(random.Random(number).uniform(0, 1))
     status, output = finish(start(project, TARGET))
     assert status != 0
     assert REFUSED in output

@@ -102,10 +102,13 @@ def _die_inside(save: int, stage: str) -> None:
 
 
 def results(folder: Path) -> dict[str, str]:
+    """What a run made, with the columns that a clock filled left out, and all that it was at its end."""
+    return results_of_run(folder) | {STATE: (folder / STATE).read_text()}
+
+
+def results_of_run(folder: Path) -> dict[str, str]:
     """What a run made, with the columns that a clock filled left out."""
-    made = {name: (folder / name).read_text() for name in SCHEMA if name.endswith(".csv")} | {
-        STATE: (folder / STATE).read_text()
-    }
+    made = {name: (folder / name).read_text() for name in SCHEMA if name.endswith(".csv")}
     header, *rows = (line.split(",") for line in made["epochs.csv"].splitlines())
     timed = [header.index(name) for name in TIMES]
     made["epochs.csv"] = "\n".join(

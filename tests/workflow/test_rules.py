@@ -28,14 +28,16 @@ TRACKED = {
     "phase": {"phase_settings"},
     "synthetic": {"data"},
 }
-UNTRACKED = {"device"}  # where it trains, which makes nothing stale
+UNTRACKED = {"device", "ranks", "rank_timeout", "change_ranks"}  # where it trains, which makes nothing stale
+JOBS = {"train_encoder": (ROOT / "src/arcjepa/training_job.py").read_text()}
+"""What a script leaves to a module that reads the settings for it."""
 ENVIRONMENT = ROOT / "workflow/envs/arcjepa.yaml"
 
 
 def settings_read(script: Path) -> set[str]:
     """Attributes of `settings`, or of `from_mapping(...)` itself, that a script reads."""
     found = set()
-    for node in ast.walk(ast.parse(script.read_text())):
+    for node in ast.walk(ast.parse(script.read_text() + JOBS.get(script.stem, ""))):
         if isinstance(node, ast.Attribute):
             owner = ast.unparse(node.value)
             if owner == "settings" or owner.startswith("from_mapping("):

@@ -52,6 +52,17 @@ def test_one_encoder_of_every_phase_is_published_on_demand(project: Project) -> 
     assert NOTHING in project.run("snakemake", "-n", "publish")
 
 
+def test_two_ranks_train_and_nothing_is_stale(project: Project) -> None:
+    """Where and on how many it trains is no part of what a result is."""
+    target, ranks = "results/runs/tiny/phase2/seed0/encoder.safetensors", ("--config", "ranks=2", "device=cpu")
+    assert NOTHING in project.run("snakemake", "-n", *ranks)
+    output = project.run("snakemake", "--force", *ranks, "--", target)
+    assert output.count("epoch 3/3") == 1
+    assert json.loads((project.path / target).with_name("run.json").read_text())["ranks"] == 2
+    log = (project.path / "logs/tiny/train_encoder/phase2-seed0.log").read_text().splitlines()
+    assert ["OMP_NUM_THREADS" in log[0], *("epoch" in line for line in log[1:-1]), "done" in log[-1]] == [True] * 5
+
+
 def test_nothing_to_do_after_run(finished: Project) -> None:
     assert NOTHING in finished.run("snakemake", "-n")
     assert "up to date" in finished.run("dvc", "status")

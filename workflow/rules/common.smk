@@ -109,6 +109,7 @@ MEASURES = [
     "code_perplexity",
 ]
 # A Slurm job asks for a GPU unless told not to use one; local runs don't count GPUs.
+RANKS = 1 if PARAMS.ranks == "auto" else PARAMS.ranks
 GPU = 0 if PARAMS.device == "cpu" else 1
 
 

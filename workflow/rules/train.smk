@@ -49,11 +49,11 @@ rule train_encoder:
     priority: 20
     conda:
         "../envs/arcjepa.yaml"
-    # One, so that phases train side by side and numbers do not depend on the machine's cores.
-    threads: 1
+    # One a rank, so that phases train side by side and numbers do not depend on the machine's cores.
+    threads: RANKS
     resources:
-        gpu=GPU,
-        mem_mb=8000,
+        gpu=GPU * RANKS,
+        mem_mb=8000 * RANKS,
         runtime=training_minutes,
     params:
         phase=phase_text,

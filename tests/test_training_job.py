@@ -1,0 +1,52 @@
+"""How many processes a training is asked for, and how many it gets."""
+
+import pytest
+import torch
+from model_cases import PARAMS
+
+from arcjepa.config import Params, from_mapping
+from arcjepa.errors import UserError
+from arcjepa.params import put, read_params
+from arcjepa.training_job import ranks_of
+
+
+def params(**changes: object) -> Params:
+    return from_mapping(put(read_params(PARAMS), {"scale": "tiny", **changes}))
+
+
+@pytest.mark.parametrize(
+    ("asked", "device", "gpus", "expected"),
+    [
+        (1, "auto", 0, 1),
+        (2, "auto", 0, 2),  # on the CPU, to try what several do
+        ("auto", "auto", 0, 1),
+        ("auto", "auto", 4, 4),
+        (2, "cuda", 4, 2),
+        (2, "cpu", 1, 2),
+        ("auto", "cpu", 4, 1),
+    ],
+)
+def test_ranks_are_those_asked_for_or_the_gpus_of_the_job(
+    asked: int | str, device: str, gpus: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    assert ranks_of(params(ranks=asked, device=device)) == expected
+
+
+def test_fewer_gpus_than_ranks_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(UserError, match="ranks: is 4, and torch finds 2 GPUs here; allowed are auto and 1 to 2"):
+        ranks_of(params(ranks=4))
+
+
+@pytest.mark.parametrize(
+    ("value", "told"), [(0, "ranks"), (9, "ranks"), (True, "ranks"), (2.0, "ranks"), ("all", "auto")]
+)
+def test_ranks_are_1_to_8_or_auto(value: object, told: str) -> None:
+    with pytest.raises(UserError, match=rf"params.yaml: ranks.*{told}"):
+        params(ranks=value)
+
+
+def test_ranks_divide_every_batch() -> None:
+    with pytest.raises(UserError, match=r"ranks: is 3, which does not divide training\.batch_size of baseline, 32"):
+        params(ranks=3)
