@@ -11,9 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from model_cases import PARAMS, tiny_corpus, tiny_params, tiny_phase
 
+from arcjepa.checkpoint import Checkpoints, State
 from arcjepa.cli import main
 from arcjepa.dvc_records import DvcRecords, cache_folder, folder_md5
 from arcjepa.encoder_files import save_encoder
@@ -223,6 +225,18 @@ def test_a_published_encoder_is_checked_and_taken_from_git(project: Path) -> Non
         subprocess.run([*git, *words], check=True)
     flip(project / name, random.Random(8))
     assert of(verify(project), name).command == f"rm -f {name}; git checkout {name}"
+
+
+def test_checkpoints_are_checked_and_a_damaged_one_can_go(project: Path) -> None:
+    """The one before is whole: a training goes on from that."""
+    kept = Checkpoints(project / "results/checkpoints/tiny/phase2/seed0", {"seed": 0}, str)
+    paths = [kept.write(State({"x": torch.ones(3)}, {"step": step})) for step in (1, 2)]
+    report = verify(project)
+    assert (report.problems, report.checked["results/checkpoints"]) == ([], 2)
+    flip(paths[1], random.Random(0))
+    problem = of(verify(project), paths[1].relative_to(project).as_posix())
+    assert problem.expected == "a checkpoint that is whole"
+    assert problem.command == f"rm -f {problem.file}"
 
 
 def test_what_was_made_anew_since_dvc_recorded_it_is_no_problem_but_is_told(project: Path) -> None:

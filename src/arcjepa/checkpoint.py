@@ -27,10 +27,8 @@ from arcjepa.config import canonical
 from arcjepa.errors import UserError
 from arcjepa.files import write_atomic, write_json
 from arcjepa.params import leaves
+from arcjepa.weight_files import CHECKPOINT_HEAD, checkpoint_fault, checkpoint_line
 
-MAGIC = b"arcjepa checkpoint 1 "
-HEAD = len(MAGIC) + 64 + 1
-"""Bytes of the first line."""
 KEPT, NUMBERS, IDENTITY, OWNER = 2, "numbers", "identity.json", "owner"
 OWNER_SECONDS = 30.0
 """How long a training waits for another one of the same phase and seed, which may be about to end."""
@@ -195,17 +193,14 @@ def _difference(path: Path, identity: dict[str, Any]) -> str:
 def _to_bytes(state: State) -> bytes:
     numbers = torch.frombuffer(bytearray(json.dumps(state.numbers).encode()), dtype=torch.uint8)
     content = save({**state.tensors, NUMBERS: numbers})
-    return b"".join((MAGIC, hashlib.sha256(content).hexdigest().encode(), b"\n", content))
+    return checkpoint_line(content) + content
 
 
 def _from_bytes(data: bytes, identity: str) -> State:
     """Errors: one of DAMAGED."""
-    if not data.startswith(MAGIC):
-        raise ValueError("no checkpoint of this version")
-    content = data[HEAD:]
-    if data[len(MAGIC) : HEAD] != f"{hashlib.sha256(content).hexdigest()}\n".encode():
-        raise ValueError(f"{len(data)} bytes whose SHA-256 is not the one recorded in them")
-    tensors = load(content)
+    if fault := checkpoint_fault(data):
+        raise ValueError(fault)
+    tensors = load(data[CHECKPOINT_HEAD:])
     numbers = json.loads(tensors.pop(NUMBERS).numpy().tobytes())
     if numbers["identity"] != identity:
         raise ValueError("of another training, and moved here")

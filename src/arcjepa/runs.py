@@ -116,7 +116,7 @@ def _last(checkpoints: Checkpoints, change_ranks: bool) -> State | None:
     if step < 0:
         return None
     state = state or checkpoints.at(step)
-    ranks = state.numbers["ranks"]
+    ranks = state.numbers.get("ranks", world_size())  # what lacks it is told by `restore`
     if ranks != world_size() and not change_ranks:
         raise UserError(
             f"params.yaml: ranks: is {world_size()}, and the checkpoint in {checkpoints.own} is of {ranks}: set it "

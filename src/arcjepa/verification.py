@@ -28,7 +28,7 @@ from arcjepa.dvc_records import (
 )
 from arcjepa.dvc_records import record_name as metadata_of
 from arcjepa.errors import UserError
-from arcjepa.file_checks import PUBLISHED, SHOWN, Check, Fault, file_checks, hash_check
+from arcjepa.file_checks import CHECKPOINTS, PUBLISHED, SHOWN, Check, Fault, file_checks, hash_check
 from arcjepa.files import counted, show
 from arcjepa.params import read_params
 
@@ -196,6 +196,8 @@ def _command(root: Path, dvc: DvcRecords, check: Check, damaged: set[str]) -> st
     path = check.path
     if check.group == CACHE:
         return f"rm -f {quote(path)}; dvc commit -f"
+    if check.group == CHECKPOINTS:  # the training goes on from the one before
+        return f"rm -f {quote(path)}"
     if check.group == METADATA:
         return f"rm -f {quote(path)}; snakemake -n"
     if check.group == GIT or (check.group == PUBLISHED and git_blobs(root, path)):

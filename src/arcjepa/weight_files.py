@@ -1,7 +1,7 @@
-"""The checksum that an encoder's file records of itself, worked out from its bytes: without torch, at the disk's speed.
+"""The checksums that files of weights record of themselves, worked out from their bytes: without torch.
 
-The same number as `encoder_files.save_encoder` writes. A file is 8 bytes with the length of the header, the header as
-JSON, and the tensors.
+Encoders: the same number as `encoder_files.save_encoder` writes. A file is 8 bytes with the length of the header, the
+header as JSON, and the tensors. Checkpoints: one line, MAGIC and the SHA-256 of all that follows it.
 """
 
 import hashlib
@@ -17,6 +17,9 @@ TYPES = {
 }
 LONGEST = 100_000_000
 """Bytes of a header, as safetensors allows."""
+MAGIC = b"arcjepa checkpoint 1 "
+CHECKPOINT_HEAD = len(MAGIC) + 64 + 1
+"""Bytes of a checkpoint's first line."""
 
 
 def recorded_and_found(path: Path) -> tuple[str, str]:
@@ -32,6 +35,20 @@ def recorded_and_found(path: Path) -> tuple[str, str]:
         return recorded, _digest(memoryview(data)[8 + length :], header, settings)
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"its header is none of ours: {type(error).__name__} {error}") from None
+
+
+def checkpoint_line(content: bytes) -> bytes:
+    """The first line of a checkpoint of this content."""
+    return b"".join((MAGIC, hashlib.sha256(content).hexdigest().encode(), b"\n"))
+
+
+def checkpoint_fault(data: bytes) -> str:
+    """What is wrong with the bytes of a checkpoint, "" for nothing."""
+    if not data.startswith(MAGIC):
+        return "no checkpoint of this version"
+    if data[:CHECKPOINT_HEAD] != checkpoint_line(data[CHECKPOINT_HEAD:]):
+        return f"{len(data)} bytes whose SHA-256 is not the one recorded in them"
+    return ""
 
 
 def _digest(values: memoryview, header: dict[str, Any], settings: dict[str, Any]) -> str:

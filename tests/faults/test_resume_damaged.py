@@ -20,8 +20,9 @@ from model_cases import tiny_corpus
 from safetensors.torch import save
 from trainings import go_on, process, results, tiny_run
 
-from arcjepa.checkpoint import HEAD, MAGIC, Checkpoints, State
+from arcjepa.checkpoint import Checkpoints, State
 from arcjepa.errors import UserError
+from arcjepa.weight_files import CHECKPOINT_HEAD, MAGIC
 
 
 def state(step: int) -> State:
@@ -227,5 +228,5 @@ def test_a_whole_checkpoint_of_something_else_is_no_state(tmp_path: Path) -> Non
 
 def test_the_first_line_is_as_long_as_it_says(kept: Checkpoints) -> None:
     data = paths(kept)[0].read_bytes()
-    assert data[HEAD - 1 : HEAD] == b"\n"
-    assert hashlib.sha256(data[HEAD:]).hexdigest().encode() == data[len(MAGIC) : HEAD - 1]
+    assert data[CHECKPOINT_HEAD - 1 : CHECKPOINT_HEAD] == b"\n"
+    assert hashlib.sha256(data[CHECKPOINT_HEAD:]).hexdigest().encode() == data[len(MAGIC) : CHECKPOINT_HEAD - 1]
