@@ -40,6 +40,7 @@ workflow-test: install
 faults: install
 	rm -f .faults-tally
 	ARCJEPA_FAULTS=full ARCJEPA_FAULTS_TALLY=$(CURDIR)/.faults-tally pytest -n auto tests/faults; status=$$?; \
+	ARCJEPA_FAULTS=full ARCJEPA_FAULTS_TALLY=$(CURDIR)/.faults-tally pytest tests/workflow/test_slurm.py || status=$$?; \
 	python tests/faults/table.py .faults-tally results/faults.md && exit $$status
 
 # Cost and growth, side by side with public peers, which live in an environment of their own over the pinned one. The

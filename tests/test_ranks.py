@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 import torch
+from model_cases import S, W, tiny_phase
 from rank_cases import on_ranks
 
+from arcjepa.jepa import Relations
+from arcjepa.objectives import GradNorm, relational
 from arcjepa.ranks import (
     all_rows,
     from_first,
@@ -34,6 +37,25 @@ def embeddings() -> torch.Tensor:
     return torch.cat([2 * z[:32] + 1, 0.1 * z[32:]])
 
 
+NORMALISED = tiny_phase("baseline", {"loss.relational.form": "normalised"}).loss.relational
+
+
+def shares() -> list[Relations]:
+    """Each rank's sequences, far from the origin and unlike the other's."""
+    objects = torch.randn(4, 8, S, W, generator=torch.Generator().manual_seed(5))
+    objects = objects + torch.tensor([2.0, 7.0]).repeat(4)[:, None, None]
+    everyone = torch.ones(4, 4, S, S, dtype=torch.bool)
+    return [Relations(objects[:, number::2], everyone) for number in range(2)]
+
+
+def balanced(x: torch.Tensor) -> torch.Tensor:
+    """Weights of two terms, of the sum and the squares of x (W,) that a rank sees, after some updates."""
+    shared, gradnorm = torch.ones(len(x), requires_grad=True), GradNorm(2, 1.0)
+    for _ in range(5):
+        weights = gradnorm(torch.stack([(x * shared).sum(), 0.1 * (x * shared).square().sum()]), shared)
+    return weights
+
+
 def of_a_rank() -> dict[str, Any]:
     """Value and gradient of a layer that both ranks share, averaged as data-parallel training does."""
     number = float(rank())
@@ -52,6 +74,8 @@ def of_a_rank() -> dict[str, Any]:
     # Rank 0 has objects of its frames 0 and 1, rank 1 of its frame 0 alone: frames 0, 2 and 1 of the batch.
     objects, frames = torch.tensor([[0.0], [0.5], [2.0]]), torch.tensor([0, 0, 1])
     found["rows"] = all_rows(*((objects, frames) if rank() == 0 else (torch.tensor([[1.0]]), torch.tensor([0]))))
+    found["relational"] = mean_over_ranks(relational(shares()[rank()], NORMALISED))
+    found["gradnorm"] = balanced(shares()[rank()].objects.flatten(1, -2).mean((0, 1)))
     # d/dx of the mean over ranks of (rank + 1) * f(everyone's x).
     for name, everyones in (("gathered gradient", gathered), ("summed gradient", summed)):
         x = torch.full((2,), 1 + number, requires_grad=True)
@@ -98,6 +122,18 @@ def test_gradients_find_their_way_back(ranks: list[dict]) -> None:
     # x of rank 0 stands first and third among all, and both ranks' losses, of weights 1 and 2, see it.
     assert [one["gathered gradient"].tolist() for one in ranks] == [[3, 9], [6, 12]]
     assert [one["summed gradient"].tolist() for one in ranks] == [[3, 6]] * 2
+
+
+def test_relations_are_over_the_spread_of_all_objects(ranks: list[dict]) -> None:
+    objects = torch.stack([part.objects for part in shares()], 2).flatten(1, 2)
+    whole = relational(Relations(objects, torch.ones(4, 8, S, S, dtype=torch.bool)), NORMALISED)
+    assert [float(one["relational"] / whole) for one in ranks] == pytest.approx([1, 1], abs=1e-5)
+    alone = torch.stack([relational(part, NORMALISED) for part in shares()]).mean()
+    assert abs(float(alone / whole) - 1) > 0.05
+
+
+def test_terms_are_balanced_by_gradients_of_all(ranks: list[dict]) -> None:
+    assert ranks[0]["gradnorm"].equal(ranks[1]["gradnorm"])
 
 
 def test_ranks_agree(ranks: list[dict]) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -10,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Project
+from amounts import FULL, fault
+from conftest import LIMIT, Project
 
 LAB = Path("workflow/slurm-lab")
 UNAVAILABLE = 3
@@ -40,11 +42,40 @@ def test_phase_is_submitted_and_gets_its_gpu(cluster: Project) -> None:
 
 ENCODER = "results/runs/tiny/phase2/seed0/encoder.safetensors"
 LOG = "logs/tiny/train_encoder/phase2-seed0.log"
+URGENT = "sbatch --partition=urgent --nodes=2 --exclusive --mem=0 --output=/dev/null --wrap=true"
 EVENTS = {
-    "cancelled": ["scancel {job}"],
-    "requeued": ["scontrol requeue {job}"],
+    "cancelled": "scancel {job}",
+    "requeued": "scontrol requeue {job}",
+    "warned": "scancel --signal=USR1 {job}",
+    "preempted": URGENT,
+    "on a node that goes down": "scontrol update nodename={node} state=down reason=test",
+    "on a node that is drained": "scontrol update nodename={node} state=drain reason=test",
 }
 """What is done to the job of a training that is going on."""
+GO_ON = set(EVENTS) - {"on a node that is drained"}
+"""After these a training begins anew; a drained node lets its jobs end."""
+
+
+@pytest.fixture(scope="module")
+def whole(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, dict[str, str]]:
+    """A project whose phase2 trains for long enough to be interrupted, and what that makes where nothing does."""
+    project = Project(tmp_path_factory.mktemp("whole") / "project")
+    shutil.copytree(finished.path, project.path, symlinks=True)
+    project.edit("params.yaml", "epochs: {tiny: 3, laptop: 8", "epochs: {tiny: 40, laptop: 8")
+    project.run("snakemake", ENCODER)
+    return project, made(project)
+
+
+@pytest.fixture
+def project(request: pytest.FixtureRequest, finished: Project, tmp_path: Path) -> Project:
+    """A copy of `whole` without its encoder for a test that asks for that, else of the finished project."""
+    long = "whole" in request.fixturenames
+    source = request.getfixturevalue("whole")[0] if long else finished
+    shutil.copytree(source.path, tmp_path / "project", symlinks=True)
+    copy = Project(tmp_path / "project")
+    if long:
+        copy.run("rm", ENCODER, LOG)
+    return copy
 
 
 def made(project: Project) -> dict[str, str]:
@@ -54,32 +85,44 @@ def made(project: Project) -> dict[str, str]:
     return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
 
 
-def interrupt(project: Project, commands: list[str]) -> str:
+def interrupt(project: Project, *commands: str) -> str:
     """Train on the cluster, and do this to the job once it is at work; returns what Snakemake printed."""
     log, tools = project.path / LOG, {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     with (project.path / "printed").open("w+") as printed:
-        command = ["snakemake", "--profile", "slurm", ENCODER]
         running = subprocess.Popen(
-            command, cwd=project.path, env=os.environ | tools, stdout=printed, stderr=subprocess.STDOUT
-        )
+            ["snakemake", "--profile", "slurm", ENCODER], cwd=project.path, env=os.environ | tools,
+            stdout=printed, stderr=subprocess.STDOUT,
+        )  # fmt: skip
         while running.poll() is None and not (log.exists() and "epoch 3/" in log.read_text()):
             time.sleep(0.1)
         job, node = project.run("squeue", "-h", "-t", "running", "-o", "%i %N").split()
-        for one in commands:
-            project.run(*one.format(job=job, node=node).split())
-        running.wait(timeout=300)
+        for command in commands:
+            project.run(*command.format(job=job, node=node, project=project.path).split())
+        running.wait(timeout=LIMIT)
         printed.seek(0)
         return printed.read()
 
 
 @pytest.mark.slurm
 @pytest.mark.parametrize("event", EVENTS)
-def test_a_job_that_is_interrupted_ends_with_the_same_bits(cluster: Project, event: str) -> None:
-    cluster.edit("params.yaml", "epochs: {tiny: 3, laptop: 8", "epochs: {tiny: 60, laptop: 8")
-    cluster.run("snakemake", ENCODER)
-    expected = made(cluster)
-    cluster.run("rm", ENCODER, LOG)
+@fault("Slurm: job cancelled, requeued, warned, preempted, its node down or drained")
+def test_a_job_that_is_interrupted_ends_with_the_same_bits(
+    whole: tuple[Project, dict[str, str]], cluster: Project, event: str
+) -> None:
     printed = interrupt(cluster, EVENTS[event])
-    assert "going on after step " in (cluster.path / LOG).read_text(), printed
-    assert made(cluster) == expected
+    assert ("going on after step " in (cluster.path / LOG).read_text()) == (event in GO_ON), printed
+    assert made(cluster) == whole[1], printed
     assert not (cluster.path / "results/checkpoints/tiny/phase2/seed0").exists()
+    assert "Nothing to be done" in cluster.run("snakemake", "-n", ENCODER)
+
+
+@pytest.mark.slurm
+@pytest.mark.skipif(not FULL, reason="Slurm counts a job's time in minutes")
+@fault("Slurm: job out of time")
+def test_a_job_that_is_out_of_time_ends_with_the_same_bits(
+    whole: tuple[Project, dict[str, str]], cluster: Project
+) -> None:
+    """It hangs, so that it hears no warning either, and is killed."""
+    hang = "pkill -STOP -f {project}/.snakemake/scripts/"
+    printed = interrupt(cluster, "scontrol update jobid={job} timelimit=1", hang)
+    assert made(cluster) == whole[1], printed

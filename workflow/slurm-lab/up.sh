@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # A real Slurm on this host, for tests: munged, slurmctld and two slurmd with fake GPUs. No systemd, no slurmdbd, no cgroups.
-# Its state lies in .slurm-lab (or $LAB). Needs root and the Debian packages slurmctld, slurmd, slurm-client and munge.
+# Its state lies in .slurm-lab (or $LAB). Jobs of the partition `urgent` push those of `gpu` back into the queue.
+# Needs root and the Debian packages slurmctld, slurmd, slurm-client and munge.
 set -euo pipefail
 LAB=${LAB:-$PWD/.slurm-lab}
 NODES=2 CPUS=4 MEMORY=64000 GPUS=2
@@ -23,6 +24,11 @@ for file in slurm.conf gres.conf; do
     fi
 done
 
+RUNNING=$(pgrep -x slurmctld || true)
+if [ -n "$RUNNING" ] && [ "$(readlink /etc/slurm/slurm.conf)" != "$LAB/slurm.conf" ]; then
+    echo "error: another lab runs here, $(dirname "$(readlink /etc/slurm/slurm.conf)"); there type: workflow/slurm-lab/down.sh" >&2
+    exit 1
+fi
 rm -rf "$LAB"
 mkdir -p "$LAB"/{state,spool,log}
 install -d -o munge -g munge -m 755 /run/munge
@@ -64,7 +70,10 @@ MinJobAge=300
 DefMemPerCPU=500
 KillWait=5
 JobRequeue=1
-PartitionName=gpu Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+PartitionName=gpu Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1
+PartitionName=urgent Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=2 PreemptMode=OFF
 CONF
 for node in $(seq "$NODES"); do
     echo "NodeName=n$node NodeHostname=$HOST NodeAddr=127.0.0.1 Port=$((17000 + node)) CPUs=$CPUS RealMemory=$MEMORY Gres=gpu:$GPUS"
