@@ -204,6 +204,13 @@ def test_the_mechanism_alone_is_asked_where_runs_tell_it() -> None:
     assert alone["numbers"] == "worse on baseline: val_nce +0.50 [+0.50, +0.50]"
 
 
+def test_removing_a_normalised_relational_loss_is_not_what_is_asked() -> None:
+    key = ("phase1", "performance degrades without relational")
+    runs = (BASELINE, PHASE1, trained("better", NORMALISED, of="phase1"))
+    judged = row(key, found(runs))
+    assert (judged["outcome"], judged["numbers"]) == ("not fired", "phase1 on baseline: val_nce +0.00 [+0.00, +0.00]")
+
+
 def test_gumbel_codes_alone_can_fail() -> None:
     pair = (trained("codes", VQ, of="phase3"), trained("phase3", findings=[("worse", "")]))
     judged = row(("phase3", "Gumbel-softmax codes fail"), found(pair))

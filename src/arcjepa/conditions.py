@@ -39,8 +39,12 @@ def loss_above(evidence: Evidence, run: Trained) -> Judgement:
 
 @of("baseline", "phase1")
 def relational_missed(evidence: Evidence, before: Trained, after: Trained) -> Judgement:
-    """Encoders are worse without the relational loss."""
-    pairs = evidence.isolated("loss.relational", relational, lambda run: not relational(run))
+    """Encoders are worse without the raw relational loss."""
+    pairs = evidence.isolated(
+        "loss.relational",
+        lambda run: relational(run) and run.setting("loss.relational.form") == "raw",
+        lambda run: not relational(run),
+    )
     return harm(evidence, pairs[0] if pairs else (before.name, after.name), "loss.relational")
 
 
