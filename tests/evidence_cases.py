@@ -61,7 +61,7 @@ def trained(
     devices: Sequence[str] = ("cpu",),
     **columns: float | Sequence[float],
 ) -> Trained:
-    """Runs of a phase or scenario (of another phase's settings where `of` is given) with the leaves of `changes` over it.
+    """Runs of a phase or scenario (with another phase's settings where `of` names it), the leaves of `changes` over it.
 
     `length`: epochs, by seed where several; `columns` of epochs.csv as constants, or values by epoch of which the last
     goes on; `usage`: share of codes in use by step.

@@ -113,6 +113,7 @@ def test_what_the_plan_proposes_is_a_phase_or_a_scenario(row: pd.Series) -> None
         ("phase2_invariance", "optional augmentation-based invariance"),
         ("phase2_commitment", "VQ parameters kept for discrete codes"),
         ("gradnorm", "GradNorm"),
+        ("uncertainty", "uncertainty weighting"),
         ("window_7", "seven frames"),
         ("quantizer_fsq_8", "8 levels a dimension"),
         ("phase3_long", "100 epochs"),

@@ -98,6 +98,9 @@ def test_a_set_spans_what_it_is_there_for(name: str, leaf: str, values: set[Any]
 
 
 def test_gradnorm_balances_two_terms_that_both_act() -> None:
+    fixed, *balanced = members("balancing")
+    assert [phase.loss.gradnorm.enabled for phase in (fixed, *balanced)] == [False, True, True]
+    assert [phase.loss.gradnorm.rule for phase in balanced] == ["gradnorm", "uncertainty"]
     for phase in members("balancing"):
         assert (phase.loss.prediction, phase.loss.sigreg.enabled, phase.loss.sigreg.form) == (
             "infonce", True, "published",

@@ -113,7 +113,7 @@ def stopped_too_early(evidence: Evidence, baseline: Trained, run: Trained) -> Ju
     gains = [1 - table[column].iloc[last:].min() / table[column].iloc[:last].min() for table in longer.epochs]
     gain = float(np.mean(gains))
     numbers = f"stopped after epoch {last}; {longer.name} improves by {100 * gain:.1f} % after it; "
-    return Judgement(answer(gain > allowed), f"{numbers}allowed: {100 * allowed:.1g}")
+    return Judgement(answer(gain > allowed), f"{numbers}allowed: {100 * allowed:.1g} %")
 
 
 # --- phase 2
@@ -245,6 +245,6 @@ def losses_kept(evidence: Evidence, run: Trained) -> Judgement:
     """It minimises InfoNCE and SIGReg together, with fixed weights."""
     terms = formulas.loss_terms(run.settings)
     kept = run.setting("loss.prediction") == "infonce" and "SIGReg" in terms
-    balanced = run.setting("loss.gradnorm.enabled", False)
-    numbers = f"{run.setting('loss.prediction')}: {', '.join(terms)}{', under GradNorm' if balanced else ''}"
+    balanced = formulas.balancing(run.settings)
+    numbers = f"{run.setting('loss.prediction')}: {', '.join(terms)}{f', under {balanced}' if balanced else ''}"
     return Judgement(answer(kept and not balanced), numbers)
