@@ -248,6 +248,9 @@ def test_stopping_is_not_judged_where_it_cannot_act_or_nothing_trained_longer() 
     assert (whole["outcome"], whole["numbers"]) == ("not fired", "all 80 epochs run, patience 15")
     little = trained("baseline", val_prediction=[*[7.0] * 60, 6.95])
     assert row(key, found((little, trained("phase1", length=40))))["outcome"] == "not fired"
+    rising = trained("baseline", val_prediction=[*[7.0] * 40, 7.7])
+    judged = row(key, found((rising, trained("phase1", length=40))))
+    assert judged["numbers"] == "stopped after epoch 40; baseline worsens by 10.0 % after it; allowed: 1 %"
     short = row(key, found((trained("baseline", length=40), trained("phase1", length=40))))
     assert short["why"] == "nothing comparable trained for longer"
     late = trained("stopping_late", {"stopping.patience": 30}, of="phase1", val_prediction=[*[7.0] * 60, 6.8])

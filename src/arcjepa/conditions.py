@@ -112,7 +112,8 @@ def stopped_too_early(evidence: Evidence, baseline: Trained, run: Trained) -> Ju
     column, allowed = formulas.watched(run.settings), evidence.params.success.stable - 1
     gains = [1 - table[column].iloc[last:].min() / table[column].iloc[:last].min() for table in longer.epochs]
     gain = float(np.mean(gains))
-    numbers = f"stopped after epoch {last}; {longer.name} improves by {100 * gain:.1f} % after it; "
+    change = f"{'improves' if gain > 0 else 'worsens'} by {abs(100 * gain):.1f} %"
+    numbers = f"stopped after epoch {last}; {longer.name} {change} after it; "
     return Judgement(answer(gain > allowed), f"{numbers}allowed: {100 * allowed:.1g} %")
 
 
