@@ -8,7 +8,9 @@ from arcjepa.figures.targets import draw_targets
 from arcjepa.figures.text_table import fill
 
 
-@pytest.mark.parametrize("whole", ["[-0.05, +0.00]", "[1.20, 1.23]", "allowed: 7", "needed: 5 %", "-S phase=phase1"])
+@pytest.mark.parametrize(
+    "whole", ["[-0.05, +0.00]", "[1.20, 1.23]", "allowed: 7", "needed: 5 %", "findings: none", "-S phase=phase1"]
+)
 def test_what_belongs_together_stays_on_one_line(whole: str) -> None:
     for width in range(len(whole) + 1, len(whole) + 30):
         lines = fill(f"some words before {whole}; and some after it", width).splitlines()

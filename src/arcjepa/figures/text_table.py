@@ -15,7 +15,7 @@ from arcjepa.figures.palette import canvas
 
 TOP, LABEL = 0.8, 0.15  # where headings begin, and the names of blocks
 LINE, FIRST, GAP = 0.135, 0.12, 0.09  # line to line, the first baseline below the top of a row, and between rows
-_WHOLE = re.compile(r"\[[-+.\d]+, [-+.\d]+\]|(?:allowed|needed): \S+|-S | %")
+_WHOLE = re.compile(r"\[[-+.\d]+, [-+.\d]+\]|(?:allowed|needed|findings): \S+|-S | %")
 Cells = Mapping[str, str]
 Ink = Callable[[str, Cells], tuple[str, str]]
 """Colour and weight of a cell, by the name of its column and its row."""
