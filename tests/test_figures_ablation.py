@@ -116,6 +116,7 @@ def test_the_smaller_of_the_two_changes_is_told():
     sweep = [row for _, row in table("lambda_sweep").iterrows()]
     assert told_change(sweep[3], 3) == "loss.lambda_sigreg 1 → 3"
     mixed = table("mitigations").set_index("name", drop=False)
+    assert told_change(mixed.loc["phase1_normalised"], 5).startswith("phase1: loss.relational.enabled off → on; ")
     assert (
         told_change(mixed.loc["phase2_teacher"], 10)
         == "phase2: loss.teacher.enabled off → on; loss.teacher.decay = 0.99"

@@ -104,7 +104,7 @@ def told_change(member: pd.Series, row: int) -> str:
     if member["name"] == CONTROL:
         return "control"
     told = [changes, f"then {step}", *filter(None, [over])]
-    return min(told, key=lambda text: text.count("; "))
+    return min(told, key=lambda text: text.count("→"))
 
 
 def _draw_measure(axes: Axes, table: pd.DataFrame, measure: str) -> None:
