@@ -7,46 +7,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from model_cases import tiny_phase
 from torch import distributed, multiprocessing
 
-from arcjepa.jepa import Outputs
-from arcjepa.objectives import Objective
-from arcjepa.quantizer import Quantized
 from arcjepa.ranks import mean_over_ranks, world_size
-from arcjepa.settings import Loss
 from arcjepa.sigreg import directions, sigreg, sigreg_normalised
-
-SLICES = directions(8, 0, 0)
-LEJEPA = {"lejepa": tiny_phase("phase2").loss}
-LEJEPA["auxiliary"] = tiny_phase("phase1", {"loss.sigreg.form": "published", "loss.invariance.enabled": False}).loss
-"""Losses whose SIGReg is scaled by the size of the batch."""
-
-
-def of_frames(z: torch.Tensor, slices: torch.Tensor) -> torch.Tensor:
-    """Several frames of context, as training gives them."""
-    return sigreg(torch.stack([z, z.roll(1, -1), 0.5 * z]), slices).mean()
-
-
-def weighted(loss: Loss) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-    """The SIGReg term as it enters the total."""
-
-    def term(z: torch.Tensor, slices: torch.Tensor) -> torch.Tensor:
-        nothing = Quantized(torch.zeros(1, 8), torch.zeros(1, dtype=torch.int64))
-        made = Outputs(z[:, None], z, z, None, nothing, None, z.new_zeros(0, *z.shape))
-        _, terms = Objective(loss, 8)(made, slices, 0.0, torch.zeros(len(z)), z)
-        raw, weight = terms["sigreg"]
-        return raw * weight
-
-    return term
-
 
 FORMS: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
     "published": sigreg,
     "normalised": sigreg_normalised,
-    "of frames": of_frames,
-    **{name: weighted(loss) for name, loss in LEJEPA.items()},
 }
+SLICES = directions(8, 0, 0)
 
 
 def embeddings() -> torch.Tensor:

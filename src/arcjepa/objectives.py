@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from arcjepa.jepa import Outputs, Relations
-from arcjepa.ranks import world_size
+from arcjepa.ranks import mean_over_ranks, world_size
 from arcjepa.settings import PRIMARY_SIGREG, InfoNCE, Loss, Relational
 from arcjepa.settings import GradNorm as Balance
 from arcjepa.sigreg import sigreg, sigreg_normalised
@@ -129,7 +129,7 @@ class Uncertainty(nn.Module):
     def forward(self, losses: torch.Tensor, shared: torch.Tensor) -> torch.Tensor:
         """Update from losses (n,); returns the weights (n,). `shared` is what GradNorm takes gradients of."""
         if self.training:
-            self.spread.sub_(GRADNORM_RATE * (1 - (-self.spread).exp() * losses))
+            self.spread.sub_(GRADNORM_RATE * (1 - (-self.spread).exp() * mean_over_ranks(losses)))
             self.spread.clamp_(-math.log(UNCERTAINTY_BOUND), math.log(UNCERTAINTY_BOUND))
         return (-self.spread).exp()
 
