@@ -61,13 +61,17 @@ def trained(
     devices: Sequence[str] = ("cpu",),
     **columns: float | Sequence[float],
 ) -> Trained:
-    """Runs of a phase (of another one's settings where `of` is given) with the leaves of `changes` put over it.
+    """Runs of a phase or scenario (with another phase's settings where `of` names it), the leaves of `changes` over it.
 
     `length`: epochs, by seed where several; `columns` of epochs.csv as constants, or values by epoch of which the last
     goes on; `usage`: share of codes in use by step.
     """
-    changed = {"parent": of or name, **put({}, changes or {})}
-    phase = params().model_copy(update={"phases": {**params().phases, "changed": changed}}).phase_settings("changed")
+    if of or changes:
+        changed = {"parent": of or name, **put({}, changes or {})}
+        given = params().model_copy(update={"phases": {**params().phases, "changed": changed}})
+        phase = given.phase_settings("changed")
+    else:
+        phase = params().phase_settings(name)
     lengths = [length] if isinstance(length, int) else length
     return Trained(
         name,

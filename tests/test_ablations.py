@@ -74,7 +74,7 @@ def test_the_columns_are_those_that_are_read(tmp_path):
     table = ablation_table(made(tmp_path, dict.fromkeys(CROSSED, 0.0), 1), EVALUATION)
     quantities = [*MEASURES, *RECORDED, *(f"{measure}_{other}" for other in ("change", "step") for measure in PAIRED)]
     named = [column for name in quantities for column in (name, f"{name}_low", f"{name}_high")]
-    assert list(table) == ["name", "changes", "step", "seeds", "hyperparameters", *named, "missing"]
+    assert list(table) == ["name", "changes", "step", "over", "seeds", "hyperparameters", *named, "missing"]
     assert set(MEASURES) == {
         "val_nce", "readout_nce", "ranking_a", "ranking_b", "ranking_c", "retrieval_rearc", "effective_rank_target",
         "code_usage",
@@ -97,6 +97,12 @@ def test_what_changes_is_told_from_the_settings(tmp_path):
     assert table["changes"].tolist() == ["", REFRESH, RELATIONAL, f"{REFRESH}; {RELATIONAL}"]
     assert row(table, "both_off")["step"] == REFRESH
     assert row(table, "refresh_off")["step"] == REFRESH
+    assert table["over"].tolist() == [
+        "",
+        f"baseline: {REFRESH}",
+        f"baseline: {RELATIONAL}",
+        f"refresh_off: {RELATIONAL}",
+    ]
 
 
 def test_differences_are_from_the_reference_and_from_the_row_above(tmp_path):

@@ -7,7 +7,7 @@ from matplotlib.collections import LineCollection
 from model_cases import tiny_params
 from test_figures import assert_texts_apart, gids, words
 
-from arcjepa.ablations import INTERACTION, MEASURES, PAIRED, RECORDED
+from arcjepa.ablations import INTERACTION, MEASURES, PAIRED, RECORDED, told_parent
 from arcjepa.figures import ablation, style
 from arcjepa.figures.ablation import CROSSED, plot_ablation, told_change
 from arcjepa.scenarios import changes, describe, is_crossed
@@ -26,6 +26,7 @@ def table(name: str, scale: float = 1.0, seeds: int = 3) -> pd.DataFrame:
     for index, (member, phase) in enumerate(zip(SETS[name], phases, strict=True)):
         row = {"name": member, "changes": describe(changes(phases[0], phase)), "seeds": seeds}
         row["step"] = describe(changes(phases[max(0, index - 1)], phase))
+        row["over"] = told_parent(member, tiny_params())
         for quantity, level in LEVELS.items():
             value = scale * level * rng.normal(1, 0.05)
             row |= {quantity: value, f"{quantity}_low": 0.97 * value, f"{quantity}_high": 1.02 * value}
@@ -114,6 +115,12 @@ def test_the_smaller_of_the_two_changes_is_told():
     assert told_change(rows[2], 2) == "then loss.sigreg.enabled on → off"
     sweep = [row for _, row in table("lambda_sweep").iterrows()]
     assert told_change(sweep[3], 3) == "loss.lambda_sigreg 1 → 3"
+    mixed = table("mitigations").set_index("name", drop=False)
+    assert told_change(mixed.loc["phase1_normalised"], 5).startswith("phase1: loss.relational.enabled off → on; ")
+    assert (
+        told_change(mixed.loc["phase2_teacher"], 10)
+        == "phase2: loss.teacher.enabled off → on; loss.teacher.decay = 0.99"
+    )
 
 
 def test_a_2_x_2_has_a_line_without_and_one_with_the_second_change():

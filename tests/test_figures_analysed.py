@@ -36,6 +36,16 @@ def test_every_panel_shows_both_runs() -> None:
     assert len(figure.axes) == len(PANELS)
 
 
+def test_no_line_ends_outside_of_its_panel() -> None:
+    """As where validation ends far above its best."""
+    record = ours(seeds=1)[0]
+    record.epochs.loc[record.epochs.index[-1], "val_total"] = 3 * record.epochs["val_total"].min()
+    for axes in plot_analysed([record], printed_record(ANALYSIS), "baseline").axes:
+        for line in (*gids(axes, CURVE), *gids(axes, "curve-baseline")):
+            low, high = axes.get_ylim()
+            assert low <= line.get_ydata()[-1] <= high, axes.get_title(loc="left")
+
+
 @pytest.mark.parametrize("records", [[], ours("phase2", 1)])
 def test_what_a_run_lacks_leaves_the_analysed_run_alone(records: list) -> None:
     figure = plot_analysed(records, printed_record(ANALYSIS), "baseline")

@@ -50,6 +50,8 @@ def test_a_lambda_of_zero_is_no_sigreg():
          ["temperature clamp", "EMA codebook", "EMA teacher"]),
         ("phase1", {"loss.teacher.enabled": False}, ["temperature clamp", "queue", "EMA codebook"]),
         ("phase2", {"loss.gradnorm.enabled": True}, ["EMA codebook", "GradNorm"]),
+        ("phase2", {"loss.gradnorm.enabled": True, "loss.gradnorm.rule": "uncertainty"},
+         ["EMA codebook", "uncertainty weighting"]),
         ("phase3", {}, ["curriculum", "annealing of codes"]),
         ("phase2", {"quantizer.kind": "none"}, []),
     ],

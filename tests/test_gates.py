@@ -204,6 +204,13 @@ def test_the_mechanism_alone_is_asked_where_runs_tell_it() -> None:
     assert alone["numbers"] == "worse on baseline: val_nce +0.50 [+0.50, +0.50]"
 
 
+def test_removing_a_normalised_relational_loss_is_not_what_is_asked() -> None:
+    key = ("phase1", "performance degrades without relational")
+    runs = (BASELINE, PHASE1, trained("better", NORMALISED, of="phase1"))
+    judged = row(key, found(runs))
+    assert (judged["outcome"], judged["numbers"]) == ("not fired", "phase1 on baseline: val_nce +0.00 [+0.00, +0.00]")
+
+
 def test_gumbel_codes_alone_can_fail() -> None:
     pair = (trained("codes", VQ, of="phase3"), trained("phase3", findings=[("worse", "")]))
     judged = row(("phase3", "Gumbel-softmax codes fail"), found(pair))
@@ -241,6 +248,9 @@ def test_stopping_is_not_judged_where_it_cannot_act_or_nothing_trained_longer() 
     assert (whole["outcome"], whole["numbers"]) == ("not fired", "all 80 epochs run, patience 15")
     little = trained("baseline", val_prediction=[*[7.0] * 60, 6.95])
     assert row(key, found((little, trained("phase1", length=40))))["outcome"] == "not fired"
+    rising = trained("baseline", val_prediction=[*[7.0] * 40, 7.7])
+    judged = row(key, found((rising, trained("phase1", length=40))))
+    assert judged["numbers"] == "stopped after epoch 40; baseline worsens by 10.0 % after it; allowed: 1 %"
     short = row(key, found((trained("baseline", length=40), trained("phase1", length=40))))
     assert short["why"] == "nothing comparable trained for longer"
     late = trained("stopping_late", {"stopping.patience": 30}, of="phase1", val_prediction=[*[7.0] * 60, 6.8])

@@ -1,9 +1,9 @@
-"""GradNorm equalises gradient norms, holds the faster term back and starves none."""
+"""GradNorm equalises gradient norms, holds the faster term back and starves none; uncertainty equalises losses."""
 
 import pytest
 import torch
 
-from arcjepa.objectives import GRADNORM_FLOOR, GradNorm
+from arcjepa.objectives import GRADNORM_FLOOR, UNCERTAINTY_BOUND, GradNorm, Uncertainty
 
 pytestmark = pytest.mark.usefixtures("seeded")
 
@@ -53,3 +53,33 @@ def test_gradnorm_moves_in_training_only_and_survives_a_loss_of_zero() -> None:
     norm.eval()
     with torch.no_grad():
         assert norm(torch.ones(2), x).equal(weights)
+
+
+# --- uncertainty
+
+
+def test_uncertainty_weighs_a_term_by_one_over_its_loss() -> None:
+    made, losses = Uncertainty(2), torch.tensor([8.0, 0.25])
+    for _ in range(400):
+        weights = made(losses, losses)
+    assert weights.tolist() == pytest.approx([1 / 8, 4], rel=1e-3)
+
+
+def test_uncertainty_descends_on_the_published_loss() -> None:
+    """One step is that of gradient descent on exp(-s) L + s."""
+    made, losses = Uncertainty(2), torch.tensor([3.0, 0.5])
+    made.spread.copy_(torch.tensor([0.3, -0.2]))
+    s = made.spread.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(((-s).exp() * losses + s).sum(), s)
+    made(losses, losses)
+    assert torch.allclose(made.spread, (s - 0.025 * slope).detach())
+
+
+def test_uncertainty_is_bounded_and_moves_in_training_only() -> None:
+    made, losses = Uncertainty(2), torch.tensor([0.0, 1e6])
+    for _ in range(300):
+        weights = made(losses, losses)
+    assert weights.tolist() == pytest.approx([UNCERTAINTY_BOUND, 1 / UNCERTAINTY_BOUND])
+    made.eval()
+    assert made(torch.ones(2), losses).equal(weights)
+    assert not weights.requires_grad

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from evidence_cases import ANALYSIS, evidence, trained
+from evidence_cases import ANALYSIS, evidence, params, trained
 from test_gates import BASELINE, CASES, PHASE1, PHASE2, PHASE3, Key, Runs, found
 
 from arcjepa.claims import Tables
@@ -104,6 +104,15 @@ def test_what_the_mitigation_did_is_told_where_runs_tell(risk: str) -> None:
     assert told in row(risk, runs)["mitigated"]
     line = row(risk, (BASELINE,))["mitigated"]
     assert line.startswith("not tried: dvc exp run -S ")
+
+
+def test_every_mitigation_is_told_by_the_set_of_them() -> None:
+    runs = tuple(trained(name) for name in params().sets["mitigations"])
+    table = risks_table(found(runs)).set_index("risk")
+    assert not table["mitigated"].str.startswith("not tried").any(), table["mitigated"].to_dict()
+    told = table.loc["Removing relational degrades performance"]
+    assert told["evidence"].startswith("relational_off on baseline")
+    assert told["mitigated"].startswith("phase1_normalised on phase1")
 
 
 def test_a_collapsed_codebook_is_shown_beside_that_with_refresh() -> None:

@@ -81,6 +81,10 @@ def test_every_scenario_is_in_a_set() -> None:
     ("balancing", "loss.gradnorm.enabled", {False, True}),
     ("curriculum", "sequence.curriculum.enabled", {False, True}),
     ("refresh_by_relational", "quantizer.refresh.enabled", {False, True}),
+    ("refresh_interval", "quantizer.refresh.interval", {4, 10000}),
+    ("relational_back", "loss.relational.enabled", {False, True}),
+    ("optional_terms", "loss.invariance.enabled", {False, True}),
+    ("optional_terms", "quantizer.commitment.enabled", {False, True}),
     ("duration", "training.epochs", {3, 100}),
 ])  # fmt: skip
 def test_a_set_spans_what_it_is_there_for(name: str, leaf: str, values: set[Any]) -> None:
@@ -94,6 +98,9 @@ def test_a_set_spans_what_it_is_there_for(name: str, leaf: str, values: set[Any]
 
 
 def test_gradnorm_balances_two_terms_that_both_act() -> None:
+    fixed, *balanced = members("balancing")
+    assert [phase.loss.gradnorm.enabled for phase in (fixed, *balanced)] == [False, True, True]
+    assert [phase.loss.gradnorm.rule for phase in balanced] == ["gradnorm", "uncertainty"]
     for phase in members("balancing"):
         assert (phase.loss.prediction, phase.loss.sigreg.enabled, phase.loss.sigreg.form) == (
             "infonce", True, "published",

@@ -157,6 +157,17 @@ def test_the_record_shows_a_refresh_where_it_happened(tmp_path: Path) -> None:
     assert without["refreshed_codes"].isna().all()
 
 
+def test_the_record_shows_the_jump_that_a_refresh_makes(tmp_path: Path) -> None:
+    """Row by row as without it up to the refresh, and more codes in use from the next row on."""
+    on = {"model.dropout": 0.0, "quantizer.refresh.threshold": 0.5, "quantizer.refresh.interval": 6}
+    _, rows, _ = trained(tiny_phase("baseline", on), tmp_path)
+    _, without, _ = trained(tiny_phase("baseline", on | {"quantizer.refresh.enabled": False}), tmp_path)
+    jump = rows.set_index("step")["perplexity"] / without.set_index("step")["perplexity"] - 1
+    assert jump[:6].abs().max() == 0
+    assert rows.set_index("step")["refreshed_codes"][6] > 0
+    assert jump[7] > 0.05
+
+
 def test_the_record_counts_the_codes_that_were_used(tmp_path: Path) -> None:
     _, rows, _ = trained(budget(tiny_phase("phase2"), epochs=1, sequences=64), tmp_path)
     assert rows["code_usage"].between(1 / 32, 1).all()

@@ -55,6 +55,8 @@ class Member:
     epochs: dict[str, pd.DataFrame]
     """By the name of the seed's folder."""
     success: Success
+    over: str = ""
+    """Its parent and what it changes there."""
 
     def recorded(self, quantity: str) -> dict[str, float]:
         """A quantity of RECORDED by seed, where it is finite."""
@@ -70,8 +72,17 @@ def load_members(scores: Iterable[Path | str], params: Params) -> list[Member]:
     members = []
     for name, seeds in by_name(scores).items():
         epochs = {folder.name: read_record(folder / "epochs.csv") for folder in seeds}
-        members.append(Member(name, params.phase_settings(name), load_runs(name, seeds), epochs, params.success))
+        phase, over = params.phase_settings(name), told_parent(name, params)
+        members.append(Member(name, phase, load_runs(name, seeds), epochs, params.success, over))
     return members
+
+
+def told_parent(name: str, params: Params) -> str:
+    """ "phase1: quantizer.codes 768 → 384": the parent of a phase or scenario and the difference; "" for the first."""
+    *_, parent, _ = ["base", *params.lineage(name)]
+    if parent == "base":
+        return ""
+    return f"{parent}: {describe(changes(params.phase_settings(parent), params.phase_settings(name)))}"
 
 
 def read_record(path: Path) -> pd.DataFrame:
@@ -83,9 +94,9 @@ def ablation_table(members: Sequence[Member], settings: Evaluation, untrained: R
     """One row per member, and a last one of the untrained control where it is given.
 
     M_low and M_high (95 %) stand right after each quantity M. `changes` are the settings that differ from the
-    reference, `step` those that differ from the row above. After the measures come quantities of the record over seeds,
-    then M_change and M_step: the differences from the reference and from the row above, below zero where the member is
-    better.
+    reference, `step` those that differ from the row above, `over` those from the parent. After the measures come
+    quantities of the record over seeds, then M_change and M_step: the differences from the reference and from the row
+    above, below zero where the member is better.
     """
     rows = [_row(members, index, settings) for index in range(len(members))]
     rows += [_scores(untrained, members[0].runs, settings)] if untrained else []
@@ -98,6 +109,7 @@ def _row(members: Sequence[Member], index: int, settings: Evaluation) -> dict[st
     row |= {
         "changes": describe(changes(first.phase, member.phase)),
         "step": describe(changes(above.phase, member.phase)),
+        "over": member.over,
     }
     for quantity in RECORDED:
         row |= _columns(quantity, over_seeds(list(member.recorded(quantity).values())))
@@ -108,7 +120,7 @@ def _row(members: Sequence[Member], index: int, settings: Evaluation) -> dict[st
 
 def _scores(runs: Runs, reference: Runs | None, settings: Evaluation) -> dict[str, Any]:
     """A row with what was measured alone, and its difference from the reference."""
-    row: dict[str, Any] = {"name": runs.name, "changes": "", "step": "", "seeds": len(runs.scores)}
+    row: dict[str, Any] = {"name": runs.name, "changes": "", "step": "", "over": "", "seeds": len(runs.scores)}
     row["hyperparameters"] = runs.hyperparameters
     for measure in MEASURES:
         row |= _columns(measure, interval(runs, *HEADLINE[measure], settings))

@@ -13,7 +13,7 @@ import pandas as pd
 from arcjepa.claims import Tables
 from arcjepa.core import core_lines
 from arcjepa.evidence import NOT_RUN, Evidence, Trained
-from arcjepa.formulas import heuristics, loss_terms
+from arcjepa.formulas import balancing, heuristics, loss_terms
 from arcjepa.plan_claims import SCORES
 from arcjepa.success_settings import Success
 
@@ -82,7 +82,7 @@ def provable(run: Trained, limits: Limits) -> Score:
     """By the loss: only the published one is the theorem's."""
     terms = loss_terms(run.settings)
     beside = [name for name in terms if name not in ("prediction", "SIGReg")]
-    beside += ["GradNorm's weights"] if run.setting("loss.gradnorm.enabled", False) else []
+    beside += [f"{learned}'s weights"] if (learned := balancing(run.settings)) else []
     if _primary(run) and not beside:
         return ONE, "squared error + lambda SIGReg"
     if _published(run):

@@ -39,8 +39,12 @@ def loss_above(evidence: Evidence, run: Trained) -> Judgement:
 
 @of("baseline", "phase1")
 def relational_missed(evidence: Evidence, before: Trained, after: Trained) -> Judgement:
-    """Encoders are worse without the relational loss."""
-    pairs = evidence.isolated("loss.relational", relational, lambda run: not relational(run))
+    """Encoders are worse without the raw relational loss."""
+    pairs = evidence.isolated(
+        "loss.relational",
+        lambda run: relational(run) and run.setting("loss.relational.form") == "raw",
+        lambda run: not relational(run),
+    )
     return harm(evidence, pairs[0] if pairs else (before.name, after.name), "loss.relational")
 
 
@@ -108,8 +112,9 @@ def stopped_too_early(evidence: Evidence, baseline: Trained, run: Trained) -> Ju
     column, allowed = formulas.watched(run.settings), evidence.params.success.stable - 1
     gains = [1 - table[column].iloc[last:].min() / table[column].iloc[:last].min() for table in longer.epochs]
     gain = float(np.mean(gains))
-    numbers = f"stopped after epoch {last}; {longer.name} improves by {100 * gain:.1f} % after it; "
-    return Judgement(answer(gain > allowed), f"{numbers}allowed: {100 * allowed:.1g}")
+    change = f"{'improves' if gain > 0 else 'worsens'} by {abs(100 * gain):.1f} %"
+    numbers = f"stopped after epoch {last}; {longer.name} {change} after it; "
+    return Judgement(answer(gain > allowed), f"{numbers}allowed: {100 * allowed:.1g} %")
 
 
 # --- phase 2
@@ -241,6 +246,6 @@ def losses_kept(evidence: Evidence, run: Trained) -> Judgement:
     """It minimises InfoNCE and SIGReg together, with fixed weights."""
     terms = formulas.loss_terms(run.settings)
     kept = run.setting("loss.prediction") == "infonce" and "SIGReg" in terms
-    balanced = run.setting("loss.gradnorm.enabled", False)
-    numbers = f"{run.setting('loss.prediction')}: {', '.join(terms)}{', under GradNorm' if balanced else ''}"
+    balanced = formulas.balancing(run.settings)
+    numbers = f"{run.setting('loss.prediction')}: {', '.join(terms)}{f', under {balanced}' if balanced else ''}"
     return Judgement(answer(kept and not balanced), numbers)

@@ -48,6 +48,13 @@ def steps_planned(settings: Resolved) -> int:
     return int(training["epochs"] * (training["sequences"] // training["batch_size"]))
 
 
+def balancing(settings: Resolved) -> str:
+    """What learns the weights of prediction and SIGReg, "" where they are fixed."""
+    if not leaf(settings, "loss.gradnorm.enabled", False):
+        return ""
+    return "GradNorm" if leaf(settings, "loss.gradnorm.rule", "gradnorm") == "gradnorm" else "uncertainty weighting"
+
+
 def heuristics(settings: Resolved) -> list[str]:
     """What steers training beside its loss: the analysis' list and what phase 3 adds.
 
@@ -62,7 +69,7 @@ def heuristics(settings: Resolved) -> list[str]:
         "EMA teacher": leaf(settings, "loss.teacher.enabled", False),
         "curriculum": leaf(settings, "sequence.curriculum.enabled", False),
         "annealing of codes": kind == "gumbel",
-        "GradNorm": leaf(settings, "loss.gradnorm.enabled", False),
+        balancing(settings): bool(balancing(settings)),
         "hard negatives": leaf(settings, "loss.hard_negatives.enabled", False),
     }
     return [name for name, on in switched_on.items() if on]

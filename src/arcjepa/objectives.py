@@ -12,11 +12,14 @@ from torch.nn import functional
 from arcjepa.jepa import Outputs, Relations
 from arcjepa.ranks import gathered, mean_over_ranks, rank, summed, world_size
 from arcjepa.settings import PRIMARY_SIGREG, InfoNCE, Loss, Relational
+from arcjepa.settings import GradNorm as Balance
 from arcjepa.sigreg import sigreg, sigreg_normalised
 
 Terms = dict[str, tuple[torch.Tensor, float | torch.Tensor]]
 """Name to (raw value, weight)."""
 GRADNORM_RATE, GRADNORM_FLOOR = 0.025, 0.1
+UNCERTAINTY_BOUND = 100.0
+"""Largest weight, and one over the smallest, by uncertainty: a loss of nothing would be weighed without end."""
 SAME = 1e-8
 """Squared distance per dimension below which two frames are one: rounding apart, equal tokens have equal embeddings."""
 
@@ -113,6 +116,34 @@ class GradNorm(nn.Module):
         return self.weights.clone()
 
 
+class Uncertainty(nn.Module):
+    """Uncertainty weighting (Kendall et al. 2018): weights exp(-s), where s descends on exp(-s) * loss + s.
+
+    They go to one over the loss.
+    """
+
+    spread: torch.Tensor
+
+    def __init__(self, terms: int) -> None:
+        super().__init__()
+        self.register_buffer("spread", torch.zeros(terms))
+
+    @torch.no_grad()
+    def forward(self, losses: torch.Tensor, shared: torch.Tensor) -> torch.Tensor:
+        """Update from losses (n,); returns the weights (n,). `shared` is what GradNorm takes gradients of."""
+        if self.training:
+            self.spread.sub_(GRADNORM_RATE * (1 - (-self.spread).exp() * mean_over_ranks(losses)))
+            self.spread.clamp_(-math.log(UNCERTAINTY_BOUND), math.log(UNCERTAINTY_BOUND))
+        return (-self.spread).exp()
+
+
+def make_balance(settings: Balance) -> GradNorm | Uncertainty | None:
+    """What weighs the prediction and SIGReg terms, None where their weights are fixed."""
+    if not settings.enabled:
+        return None
+    return GradNorm(2, settings.alpha) if settings.rule == "gradnorm" else Uncertainty(2)
+
+
 class Objective(nn.Module):
     """All terms of a phase; `forward` is the one path from outputs to a loss."""
 
@@ -120,7 +151,7 @@ class Objective(nn.Module):
         super().__init__()
         self.loss = loss
         self.contrast = Contrast(loss.infonce, dim) if loss.prediction == "infonce" else None
-        self.gradnorm = GradNorm(2, loss.gradnorm.alpha) if loss.gradnorm.enabled else None
+        self.gradnorm = make_balance(loss.gradnorm)
 
     def forward(
         self, outputs: Outputs, slices: torch.Tensor, commitment: float, kinds: torch.Tensor, shared: torch.Tensor

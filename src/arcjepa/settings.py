@@ -99,8 +99,7 @@ class Refresh(Settings):
     interval: Count
     """Steps between refreshes."""
     threshold: Share
-    """A code is replaced when its share of the assignments since the last refresh, times the number of codes,
-    is below this."""
+    """A code is replaced when its share of assignments since the last refresh, times `codes`, is below this."""
 
 
 class Commitment(Settings):
@@ -151,11 +150,9 @@ class InfoNCE(Settings):
 
     @model_validator(mode="after")
     def _bounded(self) -> "InfoNCE":
-        if not self.temperature_min <= self.temperature <= self.temperature_max:
-            raise ValueError(
-                f"temperature = {self.temperature} must lie within temperature_min = {self.temperature_min} "
-                f"and temperature_max = {self.temperature_max}"
-            )
+        low, t, high = self.temperature_min, self.temperature, self.temperature_max
+        if not low <= t <= high:
+            raise ValueError(f"temperature = {t} must lie within temperature_min = {low} and temperature_max = {high}")
         return self
 
 
@@ -211,9 +208,12 @@ class HardNegatives(Settings):
 
 class GradNorm(Settings):
     enabled: bool
-    """Balance the prediction and SIGReg terms by the norms of their gradients."""
+    """Balance the prediction and SIGReg terms, as `rule` says."""
+    rule: Literal["gradnorm", "uncertainty"] = "gradnorm"
+    """gradnorm: by the norms of their gradients; uncertainty: each by its own size (Kendall et al. 2018)."""
     alpha: NonNegative
-    """Restoring force."""
+    """Restoring force of gradnorm."""
+    read_by: ClassVar = {"rule": {"gradnorm": set(), "uncertainty": {"alpha"}}}
 
 
 class Loss(Settings):

@@ -95,13 +95,16 @@ def _write(axes: Axes, place: tuple[int, float], text: str, size: float, colour:
 
 
 def told_change(member: pd.Series, row: int) -> str:
-    """What differs from the reference, or from the row above where that is less: "then ..."."""
-    changes, step = ("" if pd.isna(member[column]) else str(member[column]) for column in ("changes", "step"))
+    """What differs from the reference, or from the row above ("then ...") or the parent where that is less."""
+    changes, step, over = (
+        "" if pd.isna(member[column]) else str(member[column]) for column in ("changes", "step", "over")
+    )
     if row == 0:
         return "reference"
     if member["name"] == CONTROL:
         return "control"
-    return f"then {step}" if len(step.split("; ")) < len(changes.split("; ")) else changes
+    told = [changes, f"then {step}", *filter(None, [over])]
+    return min(told, key=lambda text: text.count("→"))
 
 
 def _draw_measure(axes: Axes, table: pd.DataFrame, measure: str) -> None:

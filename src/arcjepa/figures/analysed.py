@@ -95,7 +95,7 @@ PANELS = (
     Panel("relational loss over its first value", (relational_growth,)),
     Panel("relational share of the total", (relational_share,), percent=True),
     Panel("SIGReg before its weight", (raw_sigreg,)),
-    Panel("validation loss over its best", (above_best,), limits=(0.99, 1.25), best=True),
+    Panel("validation loss over its best", (above_best,), limits=(0.97, 1.25), best=True),
     Panel("gradient norm over the clip (log)", (over_clip("grad_norm_mean"), over_clip("grad_norm_max")), log=True),
     Panel("share of codes used", (recorded("code_usage"),), limits=(0, 1.05), percent=True),
     Panel("effective rank, context", (recorded("effective_rank_context"),)),
@@ -167,7 +167,8 @@ def _draw_panel(axes: Axes, panel: Panel, runs: dict[str, Sequence[Record]]) -> 
         low, high = axes.dataLim.intervaly
         style.log_y(axes, low / 1.5, high * 1.5)
     elif panel.limits:
-        axes.set_ylim(*panel.limits)
+        low, high = panel.limits
+        axes.set_ylim(low, max([high, *(1.04 * end for end, _, _ in ends)]))  # so that no line ends outside
     elif panel.percent and ends:
         axes.set_ylim(0, 1.1 * axes.dataLim.y1)
     else:

@@ -92,8 +92,14 @@ def _target(row: pd.Series) -> Cells:
     found = cells(row, TARGETS)
     low, high = (row.get(bound, math.nan) for bound in ("low", "high"))
     if pd.notna(low) and pd.notna(high) and low < high:  # a single seed has no interval
-        found["reached"] += f" [{text(low)}, {text(high)}]"
+        found["reached"] += f" {_interval(low, high)}"
     return _signed(found, "verdict")
+
+
+def _interval(low: float, high: float) -> str:
+    """Both ends with as many decimals as three digits of the larger one take."""
+    decimals = max(0, 2 - math.floor(math.log10(max(abs(low), abs(high)))))
+    return f"[{low:.{decimals}f}, {high:.{decimals}f}]"
 
 
 def _signed(row: dict[str, str], column: str) -> Cells:

@@ -1,6 +1,7 @@
 """Tables of words as figures: rows of wrapped texts, in blocks. Lengths are inches."""
 
 import math
+import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from arcjepa.figures.palette import canvas
 
 TOP, LABEL = 0.8, 0.15  # where headings begin, and the names of blocks
 LINE, FIRST, GAP = 0.135, 0.12, 0.09  # line to line, the first baseline below the top of a row, and between rows
+_WHOLE = re.compile(r"\[[-+.\d]+, [-+.\d]+\]|(?:allowed|needed|findings): \S+|-S | %")
 Cells = Mapping[str, str]
 Ink = Callable[[str, Cells], tuple[str, str]]
 """Colour and weight of a cell, by the name of its column and its row."""
@@ -71,8 +73,8 @@ def draw_blocks(
 
 
 def fill(words: str, width: int) -> str:
-    """Words wrapped; an option of a command (-S key=value) and a percentage keep to one line."""
-    whole = words.replace("-S ", "-S\u00a0").replace(" %", "\u00a0%")
+    """Words wrapped; an option of a command (-S key=value), an interval, a limit and a percentage keep to one line."""
+    whole = _WHOLE.sub(lambda found: found[0].replace(" ", "\u00a0"), words)
     return textwrap.fill(whole, width, break_on_hyphens=False)
 
 
