@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from amounts import amount, examples
+from amounts import amount, examples, fault
 from hypothesis import given
 from hypothesis import strategies as st
 from test_tasks import CASES, GRIDS, task_text
@@ -68,12 +68,14 @@ def problems_of(folder: Path, content: bytes, good: str = task_text()) -> list[s
 
 
 @pytest.mark.parametrize("name", NAMED)
+@fault("malformed ARC JSON, named cases")
 def test_a_malformed_file_is_one_line_and_the_good_one_beside_it_is_read(tmp_path: Path, name: str) -> None:
     found = problems_of(tmp_path, NAMED[name])
     assert len(found) == 1
 
 
 @pytest.mark.parametrize("name", GRIDS)
+@fault("malformed ARC JSON, named cases")
 def test_the_place_of_a_bad_grid_is_told(tmp_path: Path, name: str) -> None:
     (line,) = problems_of(tmp_path, NAMED[name])
     assert "bad.json: task 'bad': train pair 1, input" in line
@@ -181,6 +183,7 @@ def mutate(task: Any, rng: random.Random, value: Any) -> None:
         node.extend(copy.deepcopy([node[key]] * rng.choice((1, 1, 30))))
 
 
+@fault("malformed ARC JSON, random", amount(300, 10_000))
 @examples()
 @given(data=nearly_tasks())
 def test_a_task_is_read_where_it_is_one_and_named_where_it_is_none(tmp_path: Path, data: Any) -> None:
@@ -201,6 +204,7 @@ anything = st.recursive(
 )
 
 
+@fault("malformed ARC JSON, random", amount(300, 10_000))
 @examples()
 @given(data=anything, text=st.none() | st.binary(max_size=80), cut=st.integers(0, 200))
 def test_whatever_lies_there_is_tasks_or_lines(tmp_path: Path, data: Any, text: bytes | None, cut: int) -> None:
@@ -219,6 +223,7 @@ def test_grids_are_what_the_oracle_says(data: Any) -> None:
             parse_grid(data, "here")
 
 
+@fault("good tasks that no check refuses", amount(60, 1000))
 @examples(few=60, many=1000)
 @given(seed=seeds)
 def test_no_good_task_is_refused(tmp_path: Path, seed: int) -> None:

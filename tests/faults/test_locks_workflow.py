@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from amounts import amount
+from amounts import amount, fault
 from model_cases import PARAMS
 
 from arcjepa.doctor import examine_place
@@ -82,6 +82,7 @@ def finding(project: Path, what: str) -> str:
 
 
 @pytest.mark.parametrize("number", range(amount(1, 20)))
+@fault("two Snakemakes at once")
 def test_two_at_once_corrupt_nothing(project: Path, number: int) -> None:
     first = start(project, TARGET)
     time.sleep(random.Random(number).uniform(0, 4))
@@ -95,6 +96,7 @@ def test_two_at_once_corrupt_nothing(project: Path, number: int) -> None:
 
 
 @pytest.mark.parametrize("number", range(amount(1, 20)))
+@fault("a stale lock of Snakemake's")
 def test_a_stale_lock_is_told_and_the_printed_command_helps(project: Path, number: int) -> None:
     with locked(project, random.Random(number).uniform(0, 1)) as live:
         assert finding(project, "snakemake") == f"ok    snakemake: at work in this folder: process {live.pid}"

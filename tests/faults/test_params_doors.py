@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from amounts import amount
+from amounts import amount, fault
 from model_cases import PARAMS, tiny_corpus, tiny_phase
 
 from arcjepa.errors import UserError
@@ -80,12 +80,14 @@ def mistyped(number: int) -> tuple[tuple[str, ...], str, str]:
 
 
 @pytest.mark.parametrize("number", range(amount(4, 200)))
+@fault("a wrong param by --config, a file, -S or the trainer")
 def test_by_the_command_line(project: Path, number: int) -> None:
     path, value, named = mistyped(number)
     assert named in refusal(project, "snakemake", "-n", TARGET, "--config", nested(path, value))
 
 
 @pytest.mark.parametrize("number", range(4, 4 + amount(2, 50)))
+@fault("a wrong param by --config, a file, -S or the trainer")
 def test_by_a_file_of_ones_own(project: Path, number: int, tmp_path: Path) -> None:
     path, value, named = mistyped(number)
     key, _, rest = nested(path, value).partition("=")
@@ -96,6 +98,7 @@ def test_by_a_file_of_ones_own(project: Path, number: int, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("number", range(8, 8 + amount(2, 20)))
+@fault("a wrong param by --config, a file, -S or the trainer")
 def test_by_an_experiment_of_dvc(project: Path, number: int) -> None:
     path, value, named = mistyped(number)
     # DVC takes a key that is not there only with a +.
@@ -141,6 +144,7 @@ def leaf_names(settings: Settings, prefix: str = "") -> list[str]:
 
 
 @pytest.mark.parametrize("name", leaf_names(tiny_phase("baseline")))
+@fault("a wrong param by --config, a file, -S or the trainer")
 def test_by_the_trainer(name: str, tmp_path: Path) -> None:
     for value in (float("nan"), "x", [[1]]) if name == "loss.lambda_sigreg" else (float("nan"), "x", None, [[1]]):
         run = Run(0, "cpu", tmp_path / "run", tmp_path / "events")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from amounts import FULL, examples
+from amounts import FULL, amount, examples, fault
 from hypothesis import given
 from hypothesis import strategies as st
 from model_cases import PARAMS
@@ -74,6 +74,7 @@ def wrong_values(value: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("name", TRIED)
+@fault("every param wrong, misspelt, twice")
 def test_a_wrong_value_is_refused_by_its_name(name: str) -> None:
     path, value = LEAVES[name]
     for wrong in wrong_values(value):
@@ -87,6 +88,7 @@ def named(path: tuple[str, ...], message: str) -> bool:
 
 
 @pytest.mark.parametrize("name", TRIED)
+@fault("every param wrong, misspelt, twice")
 def test_a_misspelt_key_is_refused_and_the_right_one_is_offered(name: str) -> None:
     path, _ = LEAVES[name]
     key = path[-1]
@@ -102,6 +104,7 @@ def test_a_misspelt_key_is_refused_and_the_right_one_is_offered(name: str) -> No
 
 
 @pytest.mark.parametrize("name", TRIED)
+@fault("every param wrong, misspelt, twice")
 def test_a_key_that_comes_twice_is_refused_with_its_line(name: str, tmp_path: Path) -> None:
     path, _ = LEAVES[name]
     lines = list(block(TREE, path))
@@ -135,12 +138,14 @@ def test_a_number_may_be_written_as_anyone_writes_it(name: str, tmp_path: Path) 
         assert dict(leaves(typed({"x": {"y": nested}})))[("x", "y", *path[1:])] == value
 
 
+@fault("any text as params.yaml", amount(300, 10_000))
 @examples()
 @given(st.text(max_size=200) | st.text(alphabet="ab:{}[]-&*!#|>'\" \n\t0123456789.e", max_size=200))
 def test_any_text_is_a_mapping_or_one_line(tmp_path: Path, text: str) -> None:
     check_text(tmp_path, text.encode(errors="surrogatepass"))
 
 
+@fault("any text as params.yaml", amount(300, 10_000))
 @examples()
 @given(start=st.integers(0, 10_000), length=st.integers(0, 30), new=st.binary(max_size=12))
 def test_the_committed_file_with_an_accident_in_it_is_read_or_refused(

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from amounts import amount
+from amounts import amount, fault
 from model_cases import PARAMS, tiny_corpus
 
 from arcjepa.params import read_params
@@ -119,6 +119,7 @@ DAMAGES: tuple[Damage, ...] = (
 
 
 @pytest.mark.parametrize("number", range(amount(50, 500)))
+@fault("token shard flipped, truncated, missing or swapped")
 def test_a_damaged_shard_is_named_before_the_first_step(
     shards: dict[str, Path], tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
 ) -> None:

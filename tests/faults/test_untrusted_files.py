@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from amounts import examples
+from amounts import amount, examples, fault
 from hypothesis import given
 from hypothesis import strategies as st
 from model_cases import PARAMS, tiny_corpus, tiny_params, tiny_phase
@@ -189,6 +189,7 @@ CONTENTS: dict[str, Callable[[bytes], bytes]] = {
 
 @pytest.mark.parametrize("kind", ARCHIVES)
 @pytest.mark.parametrize("content", CONTENTS)
+@fault("untrusted archives and encoders")
 def test_an_array_that_is_none_is_refused(good: dict[str, Path], kind: str, content: str) -> None:
     for name in members(good[kind]):
         held = members(good[kind])
@@ -200,6 +201,7 @@ def test_an_array_that_is_none_is_refused(good: dict[str, Path], kind: str, cont
 
 @pytest.mark.parametrize("kind", ARCHIVES)
 @pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@fault("untrusted archives and encoders")
 def test_a_bomb_is_not_unpacked(good: dict[str, Path], kind: str, method: int) -> None:
     size = 2**26
     held = {name: content for name, content in members(good[kind]).items() if name != "cells.npy"}
@@ -216,6 +218,7 @@ def test_a_bomb_is_not_unpacked(good: dict[str, Path], kind: str, method: int) -
 
 @pytest.mark.parametrize("kind", ARCHIVES)
 @pytest.mark.parametrize("names", [["../../evil.npy"], ["/etc/evil.npy"], ["a\0b.npy"], ["x" * 60000], []])
+@fault("untrusted archives and encoders")
 def test_names_of_members_lead_nowhere(good: dict[str, Path], kind: str, names: list[str]) -> None:
     write_members(good[kind], {name: b"evil" for name in names})
     refuse(kind, good[kind])
@@ -266,6 +269,7 @@ FILES = {
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("kind", ["tokens", "encoder"])
+@fault("untrusted archives and encoders")
 def test_a_safetensors_file_that_is_none_is_refused(good: dict[str, Path], kind: str, name: str) -> None:
     if kind == "tokens":
         tokens_with(good[kind], FILES[name])
@@ -301,6 +305,7 @@ CHANGES: dict[str, Callable[[dict, dict], Any]] = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
+@fault("untrusted archives and encoders")
 def test_an_encoder_that_does_not_fit_itself_is_refused(good: dict[str, Path], name: str) -> None:
     encoder_with(good["encoder"], CHANGES[name])
     refuse("encoder", good["encoder"])
@@ -313,6 +318,7 @@ def test_the_checksum_without_torch_is_that_of_torch(good: dict[str, Path]) -> N
     assert len(set(recorded_and_found(good["encoder"]))) == 1
 
 
+@fault("one bit of an encoder flipped", amount(100, 10_000))
 @examples(few=100)
 @given(bit=st.integers(0, 2**40))
 def test_one_flipped_bit_of_an_encoder_is_found_with_torch_and_without(tmp_path: Path, bit: int) -> None:
@@ -428,6 +434,7 @@ def read_all(kind: str, found: Any) -> None:
 @pytest.mark.parametrize(
     "task_id", ["../../evil", "/etc/passwd", "a\0b", "~/evil", "$(touch evil)", "`touch evil`", "x" * 200, "{wildcard}"]
 )
+@fault("names that are paths")
 def test_a_task_id_is_never_a_path(tmp_path: Path, task_id: str) -> None:
     pair = {"input": [[1]], "output": [[2]]}
     (tmp_path / "user/mine").mkdir(parents=True)
@@ -443,6 +450,7 @@ def test_a_task_id_is_never_a_path(tmp_path: Path, task_id: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["..", "../evil", "/etc", "a/b", "a\0b", "x" * 300, "-rf", ".", "con cat"])
+@fault("names that are paths")
 def test_a_training_set_has_no_name_that_is_a_path(tmp_path: Path, name: str) -> None:
     from arcjepa.splits import make_splits
 
