@@ -24,6 +24,8 @@ SINGLE = 2.0
 """How much higher than usual the largest norm of one epoch has to be, to be more than a note."""
 FAR = 100.0
 """Times the clip from which on a norm is at fault, and no clip."""
+ASSUMED = 10.0
+"""Times a clip that the run itself does not name above which its norms are, to be above its own too."""
 JUMP, BEFORE = 1.5, 2
 """Growth that is a jump: of the norm over that of the rows before, and of the relational loss beside a spike."""
 MEAN = "grad_norm_mean|grad_norm_max"
@@ -210,8 +212,8 @@ def vanished(record: Record, limits: Thresholds) -> Finding | None:
 def always_clipped(record: Record, limits: Thresholds) -> Finding | Skipped | None:
     """Every recorded epoch clips clipped_share of its steps, at a mean norm of twice the clip.
 
-    Where that share was not recorded: every epoch's mean norm is above the clip. A warning where the norm is a hundred
-    times the clip: that is no matter of the clip.
+    Where that share was not recorded: every epoch's mean norm is above the clip, far above one that is assumed. A
+    warning where the norm is a hundred times the clip: that is no matter of the clip.
     """
     norms, share, factor = (record.series(n) for n in ("grad_norm_mean", "clipped_share", "clip_factor_median"))
     clip = record.number("optimizer.clip")
@@ -221,7 +223,7 @@ def always_clipped(record: Record, limits: Thresholds) -> Finding | Skipped | No
     elif clip is None or not len(norms):
         return Skipped("lacks clipped_share or grad_norm_mean with settings.optimizer.clip in run.json")
     else:
-        clipped, strength = bool((norms > clip).all()), norms / clip
+        clipped, strength = bool((norms > (ASSUMED if record.assumed else 1) * clip).all()), norms / clip
     if not clipped or len(strength) < FEWEST or strength.median() < 2:
         return None
     wide = float(f"{2 * norms.median():.2g}") if len(norms) else 2 * (clip or 1.0)

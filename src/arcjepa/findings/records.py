@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -45,6 +45,7 @@ _WEIGHTS = {
     "hard_negatives": "loss.hard_negatives.weight",
     "commitment": "quantizer.commitment.weight",
 }
+Axis = Literal["epoch", "step", ""]
 _CONTRASTIVE = ("temperature", "queue_fill", "train_relational_weighted", "train_invariance_weighted")
 
 
@@ -58,6 +59,14 @@ class Broken:
     column: str
     """"" for a row that came twice."""
     text: str
+
+
+class Span(NamedTuple):
+    """Where a finding holds."""
+
+    axis: Axis
+    first: int | None
+    last: int | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +112,18 @@ class Record:
         value = self.setting(path)
         usable = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
         return float(value) if usable else None
+
+    def own(self, path: str) -> float | None:
+        """The same as the run itself has it, None where it is assumed."""
+        return None if self.assumed else self.number(path)
+
+    @property
+    def span(self) -> "Span":
+        """What holds throughout: from the first epoch recorded to the last; of steps where there are no epochs."""
+        for axis, table in (("epoch", self.epochs), ("step", self.steps)):
+            if len(table):
+                return Span(axis, int(table.index[0]), int(table.index[-1]))
+        return Span("", None, None)
 
     @property
     def objective(self) -> str:

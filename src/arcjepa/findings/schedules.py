@@ -21,7 +21,7 @@ FEWEST, ENOUGH = 3, 12
 def learning_rate(record: Record, limits: Thresholds) -> Finding | Skipped | None:
     """After twice the warm-up, its largest value < learning_rate * optimizer.lr; or no warm-up, and a loss that blows
     up at the start."""
-    rates, peak, planned = record.series("lr"), record.number("optimizer.lr"), record.number("training.epochs")
+    rates, peak, planned = record.series("lr"), record.own("optimizer.lr"), record.own("training.epochs")
     largest = float(rates.max())
     if largest > 0 and (peak is None or planned is None):
         return Skipped("lacks settings.optimizer.lr and settings.training.epochs in run.json")
@@ -81,7 +81,7 @@ def queue_off(record: Record) -> str:
 def queue(record: Record, limits: Thresholds) -> Finding | Skipped | None:
     """queue_fill at the end < queue_fill * min(1, steps * batch / queue)."""
     fill, steps = record.series("queue_fill"), record.series("step")
-    size, batch = record.number("loss.infonce.queue"), record.batch
+    size, batch = record.own("loss.infonce.queue"), record.batch
     if size is None or batch is None or not len(steps):
         return Skipped("lacks step in epochs.csv, or batch and queue in settings of run.json")
     expected = (steps.reindex(fill.index) * batch / size).clip(upper=1.0).dropna()
@@ -109,13 +109,13 @@ def curriculum_off(record: Record) -> str:
 
 
 def curriculum(record: Record, limits: Thresholds) -> Finding | Skipped | None:
-    """admitted_share ends below 1 after the last band was due, or never changed after the first was."""
+    """admitted_share ends below `admitted` after the last band was due, or never changed after the first was."""
     admitted, bands = record.series("admitted_share"), record.setting("sequence.curriculum.epochs")
-    if not isinstance(bands, list) or not bands:
+    if record.assumed or not isinstance(bands, list) or not bands:
         return Skipped("lacks settings.sequence.curriculum.epochs in run.json")
     last = int(admitted.index[-1])
     stuck = last >= min(bands) and admitted.nunique() == 1 and len(admitted) > 1 and admitted.index[0] < min(bands)
-    if admitted.iloc[-1] >= 1 or not (stuck or last >= max(bands)):
+    if admitted.iloc[-1] >= limits.admitted or not (stuck or last >= max(bands)):
         return None
     return Finding(
         "curriculum stuck",
@@ -123,8 +123,8 @@ def curriculum(record: Record, limits: Thresholds) -> Finding | Skipped | None:
         f"{admitted.iloc[-1]:.0%} of the tasks are admitted at the end, and the bands were due in epochs "
         f"{', '.join(map(str, bands))}.",
         {"final_share": admitted.iloc[-1], "last_band": max(bands)},
-        "",
-        0,
+        "admitted",
+        limits.admitted,
         "Bands are not admitted when they are due: harder tasks were never trained on.",
         "Mend the curriculum, or switch it off; validation holds tasks that this run never saw the like of.",
         "epoch",
