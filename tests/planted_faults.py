@@ -122,7 +122,7 @@ def codebook_that_falls(h: Healthy) -> None:
 def codebook_that_moves_without_a_refresh(h: Healthy) -> None:
     """Down for good, down for some rows, or up for good."""
     rows, places = len(h.steps), np.arange(len(h.steps))
-    at, low, factor = int(h.rng.integers(4, rows - 6)), h.uniform(0.12, 0.3), h.uniform(1.9, 2.8)
+    at, low, factor = int(h.rng.integers(5, rows - 6)), h.uniform(0.12, 0.3), h.uniform(1.9, 2.8)
     apart = [places < at, (places < at) | (places >= at + 2), places >= at]
     high = apart[int(h.rng.integers(3))]
     h.steps["code_usage"] = np.where(high, factor * low, low) * h.jitter(rows, 0.02)

@@ -31,7 +31,8 @@ class Thresholds(Settings):
     """Plateau: last share of the epochs in which validation need not improve while training falls by a tenth or more,
     and validation by less than a tenth of that."""
     memorisation: Factor
-    """Memorisation: validation error over training error once validation improves no more; twice that while it does."""
+    """Memorisation: validation error over training error once validation improves no more; twice that while it does,
+    and three quarters of that where it gets worse."""
     view_gap: Factor
     """Broken relation: training error over validation error at the end; training sees views, validation none."""
     unpredicted: Positive

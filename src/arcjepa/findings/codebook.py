@@ -16,8 +16,9 @@ VERBS: dict[Kind, str] = {"jump": "jumps", "dip": "falls", "rise": "rises", "fal
 ENDS: dict[Kind, str] = {
     "jump": "falls back to {}", "dip": "comes back to {}", "rise": "stays above {}", "fall": "stays below {}",
 }  # fmt: skip
-FEWEST_ROWS = 12
-"""Rows from which on one that differs from its neighbours is told from their noise."""
+FEWEST_ROWS, START = 12, 0.05
+"""Rows from which on one that differs from its neighbours is told from their noise; first share of the steps, in which
+codes settle from a batch that takes all."""
 FEWEST_CODES = 2.0
 """Perplexity that is a collapse in a codebook of any size."""
 
@@ -66,7 +67,8 @@ def _counts(record: Record, limits: Thresholds, usage: pd.Series, kind: Kind, ro
         return True
     if kind == "rise" and refreshed:
         return False
-    return is_even(usage) and len(usage) >= FEWEST_ROWS and row.after >= limits.codebook_usage
+    settled = row.step > START * usage.index[-1]
+    return settled and is_even(usage) and len(usage) >= FEWEST_ROWS and row.after >= limits.codebook_usage
 
 
 def _discontinuous(record: Record, limits: Thresholds, usage: pd.Series, broken: tuple[Kind, pd.DataFrame]) -> Finding:

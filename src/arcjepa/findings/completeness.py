@@ -13,6 +13,8 @@ SHOWN, SOME = 10, 3
 LOSSES = ("train_", "val_", "grad_norm_")
 ESSENTIAL = ("train_total", "train_prediction", "val_total", "grad_norm_mean", "grad_norm_max")
 """What every run has: without any finite value it diverged."""
+SPARSE = 0.2
+"""Share of the rows, up to its last value, that a column lacks which was not recorded in every row."""
 EPOCH_FILES = ("epochs.csv", "losses.csv")
 EVEN = 0.75
 """Share of the rows at one distance from the last that makes the others gaps, not a sparse record."""
@@ -50,15 +52,19 @@ def non_finite(record: Record, limits: Thresholds) -> Finding | None:
 
 
 def _unrecorded(record: Record, cell: Broken) -> bool:
-    """Whether a nan says that nothing was recorded: of a mechanism that the run has not, or between sparse rows."""
+    """Whether a nan says that nothing was recorded: of a mechanism that the run has not, or in a sparse column.
+
+    Weights that are nan stay so and make every loss nan: a column that others outlive, or that comes back, is sparse.
+    """
     table = record.epochs if cell.file in EPOCH_FILES else record.steps
     if cell.column not in table or not cell.text.lower().endswith("nan"):
         return False
     known = table[cell.column].notna()
     if not known.any():
         return cell.column not in ESSENTIAL
-    alone = not (known & known.shift(fill_value=False)).any()
-    return alone and cell.row < int(known.index[known][-1])
+    last = int(known.index[known][-1])
+    gaps = float((~known.loc[:last]).mean())
+    return gaps >= SPARSE and (cell.row < last or bool(table.loc[cell.row].notna().any()))
 
 
 def incomplete(record: Record, limits: Thresholds) -> Finding | None:

@@ -13,6 +13,8 @@ from arcjepa.findings.series import end, last_stretch, smooth
 UNRELATED = 2.0
 """Squared distance of unit vectors at right angles."""
 AT_BOUND, FEWEST = 0.01, 3
+LEARNED = 0.1
+"""How far below chance, as a share of it, a loss was that had learned something."""
 BEYOND_CHANCE = 1.05
 """Times ln(batch) above which no loss among a batch lies for long."""
 
@@ -30,34 +32,44 @@ def prediction(record: Record, split: str) -> pd.Series:
 def chance_levels(record: Record, split: str) -> pd.Series:
     """ln(candidates) by epoch: the batch's and, in training, those in the queue by then. Empty if unknown.
 
-    Validation has no queue here; where a loss was above what its batch alone allows, it was contrasted with one.
+    Validation has no queue here. Of a run that does not say its validation batch, as ours do, a loss above what the
+    batch alone allows was contrasted with one.
     """
     losses, batch = prediction(record, split), record.batch if split == "train" else record.validation_batch
     queue = record.number("loss.infonce.queue")
     if batch is None or (queue is None and split == "train"):
         return pd.Series(dtype=float)
-    alone = split == "val" and (not queue or smooth(losses).max() <= BEYOND_CHANCE * math.log(max(batch, 2)))
+    known = not queue or "validation_batch" in record.summary
+    alone = split == "val" and (known or smooth(losses).max() <= BEYOND_CHANCE * math.log(max(batch, 2)))
     fill = record.series("queue_fill").reindex(losses.index).fillna(1.0).clip(0, 1)
     return np.log((batch + (0.0 if alone else queue or 0.0) * fill).clip(lower=2))
 
 
 def chance(record: Record, limits: Thresholds) -> Finding | Skipped | None:
-    """Contrastive loss at the end >= chance * ln(candidates), in training or in validation alone."""
+    """Contrastive loss at the end >= chance * ln(candidates), in training; or in validation alone, if it never was much
+    lower: what was learned and lost there is a plateau."""
     shares = {split: (prediction(record, split) / chance_levels(record, split)).dropna() for split in ("train", "val")}
     if not any(map(len, shares.values())):
         return Skipped("lacks settings.training.batch_size and settings.loss.infonce.queue in run.json")
+    if record.assumed:
+        # A loss that was above chance had more candidates than are assumed.
+        shares = {split: share for split, share in shares.items() if smooth(share).max() <= BEYOND_CHANCE}
     guessing = [s for s, share in shares.items() if len(share) >= FEWEST and end(share) >= limits.chance]
-    if not guessing:
+    if not guessing or (guessing == ["val"] and len(prediction(record, "train")) and _learned(shares["val"], limits)):
         return None
     if record.young:
         return Skipped(f"{record.young}, and the loss starts at chance")
     return _guessing(record, limits, guessing[0], shares[guessing[0]])
 
 
+def _learned(share: pd.Series, limits: Thresholds) -> bool:
+    return float(share.min()) < limits.chance - LEARNED
+
+
 def _guessing(record: Record, limits: Thresholds, split: str, share: pd.Series) -> Finding:
     levels, losses = chance_levels(record, split), prediction(record, split)
     first, best = last_stretch(smooth(share) >= limits.chance), share.min()
-    learned = best < limits.chance - 0.1
+    learned = _learned(share, limits)
     alone = split == "val" and len(prediction(record, "train")) > 0
     return Finding(
         "contrastive loss at chance",

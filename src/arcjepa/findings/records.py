@@ -132,14 +132,19 @@ class Record:
         return named if named in ("infonce", "lejepa") else guess_objective(self.epochs)
 
     @property
-    def batch(self) -> float | None:
-        """Sequences per step: as the run was set, else from the speed of its epochs, else as assumed."""
-        size = self.number("training.batch_size")
-        if (size is not None and not self.assumed) or not {"step", "seconds", "sequences_per_second"} <= {*self.epochs}:
+    def own_batch(self) -> float | None:
+        """Sequences per step: as the run was set, else from the speed of its epochs."""
+        size = self.own("training.batch_size")
+        if size is not None or not {"step", "seconds", "sequences_per_second"} <= {*self.epochs}:
             return size
         sequences = self.epochs["seconds"] * self.epochs["sequences_per_second"]
         sizes = (sequences / self.epochs["step"].diff()).replace([np.inf, -np.inf], np.nan).dropna()
-        return float(round(sizes.median())) if len(sizes) else size
+        return float(round(sizes.median())) if len(sizes) else None
+
+    @property
+    def batch(self) -> float | None:
+        """The same, else as assumed."""
+        return self.own_batch or self.number("training.batch_size")
 
     @property
     def validation_batch(self) -> float | None:

@@ -114,9 +114,9 @@ def lambda_range(record: Record, limits: Thresholds) -> Finding | Skipped | None
         strength = record.own("lambda_sigreg")
     if strength is None:
         raw, weighted = record.series("train_sigreg"), record.series("train_sigreg_weighted")
-        if record.objective != "lejepa" or record.batch is None or not len(raw) or not len(weighted):
+        if record.objective != "lejepa" or record.own_batch is None or not len(raw) or not len(weighted):
             return Skipped("lacks settings.loss.lambda_sigreg in run.json")
-        strength = float((weighted / raw.clip(lower=SMALLEST)).median()) * record.batch / PRIMARY_SIGREG
+        strength = float((weighted / raw.clip(lower=SMALLEST)).median()) * record.own_batch / PRIMARY_SIGREG
     if limits.lambda_min <= strength <= limits.lambda_max:
         return None
     low = strength < limits.lambda_min

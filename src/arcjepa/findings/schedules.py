@@ -14,6 +14,8 @@ AT_PEAK = 0.9
 """Share of its peak at which a learning rate has no warm-up any more."""
 BLOW_UP, ROWS = {"train_total": 2.0, "grad_norm_mean": 5.0}, 10
 """How many times its first value a column may reach within the first rows of a run without warm-up."""
+FIRST_EPOCHS = 4
+"""Epochs that such a start takes at least, where twice the warm-up is shorter."""
 FEWEST, ENOUGH = 3, 12
 """Epochs from which on a queue, and a speed, are judged."""
 
@@ -34,7 +36,7 @@ def learning_rate(record: Record, limits: Thresholds) -> Finding | Skipped | Non
             "The schedule was not stepped, is stuck in its warm-up, or was given too many steps.",
             "Mend the schedule and train again; other findings of this run are its consequences.",
         )  # fmt: skip
-    blown = _blown_up(record)
+    blown = _blown_up(record, max(FIRST_EPOCHS, round(2 * warm)))
     if not blown or rates.index[0] >= warm or rates.iloc[0] < AT_PEAK * largest:
         return None
     column, ratio = blown
@@ -47,9 +49,11 @@ def learning_rate(record: Record, limits: Thresholds) -> Finding | Skipped | Non
     )  # fmt: skip
 
 
-def _blown_up(record: Record) -> tuple[str, float] | None:
-    """The column that left its first value behind within the first rows, and how far."""
-    ratios = {name: record.series(name).iloc[:ROWS] for name in BLOW_UP}
+def _blown_up(record: Record, until: int) -> tuple[str, float] | None:
+    """The column that left its first value behind up to an epoch, within the first rows, and how far."""
+    # The squared error of LeJEPA rises as embeddings spread.
+    watched = [name for name in BLOW_UP if name != "train_total" or record.objective == "infonce"]
+    ratios = {name: record.series(name).loc[:until].iloc[:ROWS] for name in watched}
     reached = {name: over(early.max(), early.iloc[0]) for name, early in ratios.items() if len(early) > 1}
     return next(((name, ratio) for name, ratio in reached.items() if ratio >= BLOW_UP[name]), None)
 
