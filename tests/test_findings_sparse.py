@@ -60,6 +60,14 @@ def test_a_nan_is_a_fault_where_it_is_no_empty_cell(case: str, tmp_path: Path) -
     assert isinstance(non_finite(read_record(tmp_path), LIMITS), Finding) == fault
 
 
+def test_a_sparse_column_that_ends_as_all_others_do_is_a_fault(tmp_path: Path) -> None:
+    values = [1.0 if i < 20 and i % 3 == 0 else np.nan for i in range(30)]
+    table = pd.DataFrame({"epoch": range(1, 31), "val_total": values})
+    for others, fault in ((np.nan, True), (1.0, False)):
+        table.assign(train_prediction_error=others).to_csv(tmp_path / "epochs.csv", index=False, na_rep="nan")
+        assert isinstance(non_finite(read_record(tmp_path), LIMITS), Finding) == fault
+
+
 def test_an_infinity_is_never_an_empty_cell(tmp_path: Path) -> None:
     lines = ["epoch,val_total", *(f"{i},{'inf' if i % 5 else 1.0}" for i in range(1, 31))]
     (tmp_path / "epochs.csv").write_text("\n".join(lines) + "\n")
@@ -91,7 +99,7 @@ def test_plans_are_judged_by_the_run_s_own_alone(rule: object, phase: str) -> No
     run.settings["sequence"]["curriculum"]["epochs"] = [10, 20]
     assert callable(rule)
     assert isinstance(rule(run.record(), LIMITS), Finding)
-    assert isinstance(rule(unnamed(run), LIMITS), Skipped)
+    assert isinstance(rule(run.record(summary={}, tree=tree()), LIMITS), Skipped)
 
 
 def test_a_lambda_that_is_assumed_is_not_taken_for_the_run_s() -> None:

@@ -89,8 +89,8 @@ def _alone(norms: pd.Series) -> list[pd.Series]:
     values, found = norms.to_numpy(float), []
     for place in range(CALM_FIRST, len(values) if is_even(norms) else 0):
         beside = np.delete(values[max(0, place - BESIDE) : place + BESIDE + 1], min(place, BESIDE))
-        usual, next_to = float(np.median(beside)), max(values[place - 1 : place + 2 : 2].max(), SMALLEST)
-        if values[place] >= JUMP * next_to and usual > 0:
+        usual = float(np.median(beside))
+        if usual > 0:
             found.append(pd.Series({int(norms.index[place]): over(values[place], usual)}))
     return found
 
