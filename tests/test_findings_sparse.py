@@ -177,13 +177,12 @@ def test_without_ranks_what_is_learned_tells_that_sigreg_should_have_moved() -> 
 
 
 def test_a_rank_falls_from_what_it_was_once_it_had_left_its_start() -> None:
-    run = Healthy(0, "phase1", shortest=40)
+    run, rows = Healthy(0, "phase1", shortest=40), np.arange(60)
     run.settings["model"]["embedding"], run.settings["training"]["batch_size"] = 128, 512
-    for early, late, severity in ((73, 25, None), (60, 16, "warning"), (60, 3, "critical")):
-        level = np.full(len(run.steps), float(early))
-        level[1:] = np.linspace(early if severity else 28, late, len(level) - 1)
-        run.steps["effective_rank_context"] = run.steps["effective_rank_target"] = level
-        found = dimensional_collapse(run.record(), LIMITS)
+    for untrained, early, late, severity in ((90, 28, 25, None), (60, 60, 16, "warning"), (60, 60, 3, "critical")):
+        level = np.where(rows < 4, untrained, np.linspace(early, late, 60))
+        sides = {f"effective_rank_{side}": level for side in ("context", "target")}
+        found = dimensional_collapse(run.record(steps=pd.DataFrame({"step": 100 * (rows + 1), **sides})), LIMITS)
         assert (found.severity if isinstance(found, Finding) else None) == severity
 
 

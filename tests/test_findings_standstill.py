@@ -39,8 +39,8 @@ def test_training_that_leaves_validation_behind_is_a_plateau_from_there_on() -> 
     ("train", "val", "noise"),
     [
         (0.8 - 0.35 * T, 0.5 + 0.5 * np.exp(-4 * T), 0.002),  # validation goes on too
-        (0.5 + 0.3 * np.exp(-6 * T), FLAT + 0.02 * np.exp(-4 * T), 0.002),  # training hardly does
-        (0.8 - 0.35 * T, FLAT, 0.1),  # nothing can be told
+        (0.5 - 0.06 * T, FLAT, 0.002),  # training hardly does
+        (0.8 - 0.35 * T, FLAT, 0.04),  # nothing can be told
     ],
 )
 def test_nor_is_what_goes_on_or_cannot_be_told(train: np.ndarray, val: np.ndarray, noise: float) -> None:
@@ -52,14 +52,14 @@ def test_where_tasks_are_learned_by_heart_that_is_said_alone() -> None:
 
 
 def test_losses_that_fall_slowly_do_not_stand_still() -> None:
-    """By one per cent in the last seven eighths, which is far more than their noise."""
+    """By less than one per cent, which is more than their noise explains."""
     quick = 0.5 + 0.5 * np.exp(-T / 0.01)
     assert said(quick, quick)[0] == "stalled"
-    slow = quick * (1 - 0.012 * T)
+    slow = quick * (1 - 0.007 * T)
     assert said(slow, slow)[0] == ""
 
 
-@pytest.mark.parametrize(("end", "found"), [(0.36, True), (0.26, False), (0.50, True)])
+@pytest.mark.parametrize(("end", "found"), [(0.36, True), (0.26, False), (0.31, False), (0.50, True)])
 def test_a_narrower_gap_is_memory_where_validation_gets_worse(end: float, found: bool) -> None:
     """1.5 times the training error of 0.2 is enough there, twice that where it stands still."""
     train, val = np.interp(T, [0, 0.5, 1], [1, 0.3, 0.2]), np.interp(T, [0, 0.5, 1], [1, 0.29, end])

@@ -207,15 +207,23 @@ def test_of_uneven_rows_only_a_jump_or_what_a_refresh_did(kind: str) -> None:
     assert isinstance(moved(kind, False, uneven), Finding) == (kind not in EVEN)
 
 
-def test_a_fall_to_nothing_is_a_collapse_and_no_discontinuity() -> None:
-    run = planted("codebook discontinuity", 0, 1)
-    assert isinstance(codebook_discontinuity(run.record(), thresholds()), Finding)
-    run.steps["refreshed_codes"] = 0
+def fallen(rows: int, at: int, low: float, refreshed: bool = False) -> object:
+    """What is found where the use of codes falls from 40 % in a row, for good."""
+    run = Healthy(0, "baseline")
     run.settings["quantizer"]["refresh"] = {"enabled": False}
-    assert isinstance(codebook_discontinuity(run.record(), thresholds()), Finding)
-    run.steps["code_usage"] = np.where(run.steps["code_usage"] < 0.2, 0.01, run.steps["code_usage"])
-    usage_ = run.steps["code_usage"]
-    assert (usage_.min() < thresholds().codebook_usage) == (codebook_discontinuity(run.record(), thresholds()) is None)
+    table = pd.DataFrame({"step": 100 * np.arange(1, rows + 1), "code_usage": np.where(np.arange(rows) < at, 0.4, low)})
+    table["refreshed_codes"] = np.where((np.arange(rows) == at) & refreshed, 50, 0)
+    return codebook_discontinuity(run.record(steps=table), thresholds())
+
+
+@pytest.mark.parametrize(
+    ("rows", "at", "low", "found"),
+    [(40, 20, 0.2, True), (40, 20, 0.01, False), (100, 4, 0.2, False), (100, 6, 0.2, True), (10, 5, 0.2, False)],
+    ids=["a fall", "a collapse", "from the start", "soon after", "in few rows"],
+)
+def test_a_fall_without_a_refresh(rows: int, at: int, low: float, found: bool) -> None:
+    assert isinstance(fallen(rows, at, low), Finding) == found
+    assert isinstance(fallen(rows, at, low, refreshed=True), Finding)
 
 
 @pytest.mark.parametrize(

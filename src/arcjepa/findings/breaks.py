@@ -6,14 +6,11 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from arcjepa.findings.series import NOISE_LIMITS, SMALLEST, grew, noise
+from arcjepa.findings.series import NOISE_LIMITS, SMALLEST, beyond_chance, grew, noise
 
 BEFORE, AFTER, SMALLEST_JUMP = 3, 5, 0.03
 """Rows before a break that give its level, rows after it in which it is lost or stays, and the least change of the
 share."""
-MANY, FOR_TWICE = 15, 0.5
-"""Rows of which one is likely to stand out, and how many standard deviations of the noise more it takes in twice as
-many."""
 AT_ONCE = 2 / 3
 """Share of a move that one row makes."""
 Kind = Literal["jump", "dip", "rise", "fall"]
@@ -28,9 +25,7 @@ def breaks(usage: pd.Series, factor: float, kind: Kind) -> pd.DataFrame:
     """
     rows, values = [], usage.to_numpy(float)
     sign = 1 if kind in UP else -1
-    if len(values) > MANY:
-        deviations = NOISE_LIMITS + FOR_TWICE * math.log2(len(values) / MANY)
-        factor = max(factor, math.exp(deviations * noise(usage)))
+    factor = max(factor, math.exp((NOISE_LIMITS + beyond_chance(len(values))) * noise(usage)))
     for place in range(1 if kind == "jump" else BEFORE, len(values) - (2 if kind in STAYS else 1)):
         before, top = _before(values, place), values[place]
         if kind != "jump" and not _calm(values, place, factor):
@@ -39,7 +34,8 @@ def breaks(usage: pd.Series, factor: float, kind: Kind) -> pd.DataFrame:
         moved = sign * (level - before)
         at_once = sign * (top - values[place - 1]) >= AT_ONCE * moved
         lost = kind in STAYS or sign * (top - after) >= moved / 2
-        if moved >= SMALLEST_JUMP and at_once and lost and grew(*sorted((before, level)), factor, usage):
+        low, high = sorted((before, level))
+        if moved >= SMALLEST_JUMP and at_once and lost and grew(low, high, factor, usage):
             rows.append((int(usage.index[place]), before, top, after))
     return pd.DataFrame(rows, columns=["step", "before", "top", "after"])
 

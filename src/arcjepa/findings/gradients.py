@@ -12,7 +12,19 @@ from arcjepa.diagnosis_settings import Thresholds
 from arcjepa.findings.finding import Finding, Rule, Skipped
 from arcjepa.findings.records import Record
 from arcjepa.findings.relational import TRAIN
-from arcjepa.findings.series import NOISE_LIMITS, SMALLEST, grew, highest, is_even, noise, over, scatter, smooth, times
+from arcjepa.findings.series import (
+    NOISE_LIMITS,
+    SMALLEST,
+    beyond_chance,
+    grew,
+    highest,
+    is_even,
+    noise,
+    over,
+    scatter,
+    smooth,
+    times,
+)
 
 CALM_FIRST, FEWEST, BESIDE = 3, 5, 3
 """Epochs before the first that is judged; epochs that are more than a start, in which norms are large; neighbours on
@@ -72,9 +84,10 @@ def spiking(norms: pd.Series, factor: float, heights: Mapping[int, tuple[float, 
             calm[epoch] = value
             spikes.append({})
     found = [pd.Series(spike) for spike in spikes if spike]
-    high = [spike for spike in found if spike.max() >= _height(len(spike), (factor, spread), heights)]
+    usual = factor, spread, beyond_chance(len(norms))
+    high = [spike for spike in found if spike.max() >= _height(len(spike), usual, heights)]
     calmer = norms.drop([epoch for spike in high for epoch in spike.index])
-    high += [spike for spike in _alone(calmer) if spike.max() >= _height(1, (factor, spread), heights)]
+    high += [spike for spike in _alone(calmer) if spike.max() >= _height(1, usual, heights)]
     return sorted((spike for spike in high if not _steady(norms, spike)), key=lambda spike: int(spike.index[0]))
 
 
@@ -102,11 +115,11 @@ def _reference(calm: dict[int, float], epoch: int, last: int) -> float:
     return float(np.median((before or list(calm.values()))[-window:])) if calm else 0.0
 
 
-def _height(rows: int, usual: tuple[float, float], heights: Mapping[int, tuple[float, float]]) -> float:
-    """`usual`: factor of a spike of any length, and the noise."""
-    factor, spread = usual
+def _height(rows: int, usual: tuple[float, float, float], heights: Mapping[int, tuple[float, float]]) -> float:
+    """`usual`: factor of a spike of any length, the noise, and how many deviations more a single epoch needs."""
+    factor, spread, alone = usual
     higher, deviations = heights.get(rows, (1.0, NOISE_LIMITS))
-    return max(higher * factor, float(np.exp(deviations * spread)))
+    return max(higher * factor, math.exp((deviations + (alone if rows == 1 else 0)) * spread))
 
 
 def gradient_spikes(record: Record, limits: Thresholds) -> Finding | None:

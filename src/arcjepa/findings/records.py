@@ -120,7 +120,8 @@ class Record:
     @property
     def span(self) -> "Span":
         """What holds throughout: from the first epoch recorded to the last; of steps where there are no epochs."""
-        for axis, table in (("epoch", self.epochs), ("step", self.steps)):
+        tables: dict[Axis, pd.DataFrame] = {"epoch": self.epochs, "step": self.steps}
+        for axis, table in tables.items():
             if len(table):
                 return Span(axis, int(table.index[0]), int(table.index[-1]))
         return Span("", None, None)

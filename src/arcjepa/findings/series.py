@@ -17,6 +17,8 @@ NOISE_LIMITS = 4.0
 MANY, TENFOLD = 1000, 10
 FEW_ROWS = 1.5
 """Over the root of their number: by how much more than measured the noise of rows may be."""
+MANY_ROWS, FOR_TWICE = 15, 0.5
+"""Rows of which one may stand out by chance, and how many standard deviations more it takes in twice as many."""
 _MIN_CHANGES = 6
 _MIN_SCATTER = 4
 
@@ -49,13 +51,12 @@ def noise(series: pd.Series) -> float:
     From changes between neighbours, or from distances to the line between neighbours where these say less, as they do
     where the trend bends. Robust: the median absolute deviation of the changes, scaled for a Gaussian.
     """
-    even = _even(series)
-    changes = np.diff(np.log(np.maximum(series.to_numpy(float), SMALLEST)))[even]
+    changes = np.diff(np.log(np.maximum(series.to_numpy(float), SMALLEST)))[_even(series)]
     if len(changes) < _MIN_CHANGES:
         return 0.0
     about = float(1.4826 * np.median(np.abs(changes - np.median(changes))) / math.sqrt(2))
     # Of few rows the distances may be small by chance.
-    return min(about, (1 + FEW_ROWS / math.sqrt(len(changes))) * scatter(series)) if even.all() else about
+    return min(about, (1 + FEW_ROWS / math.sqrt(len(changes))) * scatter(series))
 
 
 def absolute_noise(series: pd.Series) -> float:
@@ -87,6 +88,11 @@ def grew(low: float, high: float, factor: float, noise_of: pd.Series) -> bool:
     """Whether `high` is `factor` times `low`, and further from it than the noise of a series explains."""
     ratio = math.log(max(high, SMALLEST)) - math.log(max(low, SMALLEST))
     return ratio >= max(math.log(factor), NOISE_LIMITS * noise(noise_of))
+
+
+def beyond_chance(rows: int) -> float:
+    """How many standard deviations more it takes for one of so many rows to stand out."""
+    return FOR_TWICE * math.log2(max(rows, MANY_ROWS) / MANY_ROWS)
 
 
 def over(high: float, low: float) -> float:

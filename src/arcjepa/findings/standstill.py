@@ -87,7 +87,7 @@ def _still_since(losses: pd.Series, spread: float) -> int:
     The last epoch where losses go on falling.
     """
     level = smooth(losses)
-    near = level.loc[level.index[(level <= (1 + STILL + 2 * spread) * level.min()).to_numpy().argmax()] :]
+    near = level.iloc[int((level <= (1 + STILL + 2 * spread) * level.min()).to_numpy().argmax()) :]
     third = max(1, len(near) // 3)
     fall = float(losses[near.index[:third]].median() - losses[near.index[-third:]].median())
     # Twice the standard error of a difference of medians.
