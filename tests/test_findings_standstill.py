@@ -55,7 +55,7 @@ def test_losses_that_fall_slowly_do_not_stand_still() -> None:
     """By less than one per cent, which is more than their noise explains."""
     quick = 0.5 + 0.5 * np.exp(-T / 0.01)
     assert said(quick, quick)[0] == "stalled"
-    slow = quick * (1 - 0.007 * T)
+    slow = quick * (1 - 0.006 * T)
     assert said(slow, slow)[0] == ""
 
 

@@ -98,12 +98,12 @@ def _steady(norms: pd.Series, spike: pd.Series) -> bool:
 
 
 def _alone(norms: pd.Series) -> list[pd.Series]:
-    """Epochs that stand out from those just beside them, whatever the trend, as norm over median."""
+    """Epochs that stand out from all beside them, whatever the trend, as norm over their median."""
     values, found = norms.to_numpy(float), []
     for place in range(CALM_FIRST, len(values) if is_even(norms) else 0):
         beside = np.delete(values[max(0, place - BESIDE) : place + BESIDE + 1], min(place, BESIDE))
-        usual = float(np.median(beside))
-        if usual > 0:
+        usual, next_to = float(np.median(beside)), float(values[place - 1 : place + 2 : 2].max())
+        if values[place] >= JUMP * next_to > 0 and usual > 0:
             found.append(pd.Series({int(norms.index[place]): over(values[place], usual)}))
     return found
 

@@ -63,7 +63,7 @@ def left_behind(record: Record, limits: Thresholds, name: str) -> Finding | None
     if isinstance(memorisation(record, limits), Finding):
         return None
     near = losses <= float(late.median()) * (1 + max(STILL, 2 * scatter(losses)))
-    first, last = int(near.index[near.to_numpy().argmax()]), int(losses.index[-1])
+    first, last = int(near.index[int(near.to_numpy().argmax())]), int(losses.index[-1])
     return Finding(
         "plateau",
         "note",
@@ -87,7 +87,8 @@ def _still_since(losses: pd.Series, spread: float) -> int:
     The last epoch where losses go on falling.
     """
     level = smooth(losses)
-    near = level.iloc[int((level <= (1 + STILL + 2 * spread) * level.min()).to_numpy().argmax()) :]
+    low = (level <= (1 + STILL + 2 * spread) * level.min()).to_numpy()
+    near = level.iloc[int(low.argmax()) :]
     third = max(1, len(near) // 3)
     fall = float(losses[near.index[:third]].median() - losses[near.index[-third:]].median())
     # Twice the standard error of a difference of medians.
