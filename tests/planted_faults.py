@@ -85,6 +85,14 @@ def rank_that_falls_without_settings(h: Healthy) -> None:
 
 
 @of_phase("baseline", "phase1", "phase2", "phase3")
+def rank_that_falls_to_a_third(h: Healthy) -> None:
+    """Slowly, and not to what is few by itself."""
+    rows, possible = len(h.steps), min(h.settings["model"]["embedding"], h.batch - 1)
+    fall = h.uniform(0.4, 0.6) * possible * np.interp(np.linspace(0, 1, rows), [0, 0.3, 0.9, 1], [1, 1, 0.28, 0.26])
+    h.steps["effective_rank_target"] = fall * h.jitter(rows, 0.02)
+
+
+@of_phase("baseline", "phase1", "phase2", "phase3")
 def dimensional_collapse(h: Healthy) -> None:
     """From the start, or from a step on."""
     at, side = int(h.rng.integers(2, len(h.steps) - 6)), h.rng.choice(["context", "target"])
@@ -108,6 +116,17 @@ def codebook_that_falls(h: Healthy) -> None:
     h.steps["refreshed_codes"] = 0
     # Late in a row's steps, so that the next row shows it, or early.
     h.steps.loc[at - int(h.rng.integers(2)), "refreshed_codes"] = 200
+
+
+@of_phase("baseline", "phase1", "phase2", "phase3")
+def codebook_that_moves_without_a_refresh(h: Healthy) -> None:
+    """Down for good, down for some rows, or up for good."""
+    rows, places = len(h.steps), np.arange(len(h.steps))
+    at, low, factor = int(h.rng.integers(5, rows - 6)), h.uniform(0.12, 0.3), h.uniform(1.9, 2.8)
+    apart = [places < at, (places < at) | (places >= at + 2), places >= at]
+    high = apart[int(h.rng.integers(3))]
+    h.steps["code_usage"] = np.where(high, factor * low, low) * h.jitter(rows, 0.02)
+    h.steps["refreshed_codes"] = 0
 
 
 @of_phase("baseline", "phase1", "phase2", "phase3")
@@ -167,11 +186,15 @@ FAULTS: dict[str, tuple[Plant, ...]] = {
     "curriculum stuck": (curriculum_stuck,),
     "slower epochs": (slower_epochs,),
     "complete collapse": (complete_collapse, collapse_that_passes),
-    "dimensional collapse": (dimensional_collapse, rank_that_falls_without_settings),
-    "saturated SIGReg": (losses.saturated_sigreg, losses.sigreg_saturated_after_the_first_epoch),
-    "lambda out of range": (losses.lambda_out_of_range,),
+    "dimensional collapse": (dimensional_collapse, rank_that_falls_without_settings, rank_that_falls_to_a_third),
+    "saturated SIGReg": (
+        losses.saturated_sigreg,
+        losses.sigreg_saturated_after_the_first_epoch,
+        losses.sigreg_still_beside_what_is_learned,
+    ),
+    "lambda out of range": (losses.lambda_out_of_range, losses.lambda_that_weights_alone_tell),
     "embeddings far from Gaussian": (losses.embeddings_far_from_gaussian,),
-    "contrastive loss at chance": (losses.contrastive_loss_at_chance,),
+    "contrastive loss at chance": (losses.contrastive_loss_at_chance, losses.validation_at_chance),
     "invariance not learned": (losses.invariance_not_learned,),
     "temperature at a bound": (losses.temperature_at_a_bound,),
     "relational explosion": (
@@ -182,10 +205,15 @@ FAULTS: dict[str, tuple[Plant, ...]] = {
     "relational share": (losses.relational_share, losses.relational_share_throughout),
     "hidden component": (losses.hidden_component,),
     "rising training loss": (losses.rising_training_loss,),
-    "plateau": (losses.plateau, losses.plateau_of_the_total, losses.plateau_without_end),
+    "plateau": (
+        losses.plateau,
+        losses.plateau_of_the_total,
+        losses.plateau_without_end,
+        losses.plateau_of_validation_alone,
+    ),
     "memorisation": (losses.memorisation,),
     "broken relation": (losses.broken_relation,),
-    "codebook discontinuity": (codebook_discontinuity, codebook_that_falls),
+    "codebook discontinuity": (codebook_discontinuity, codebook_that_falls, codebook_that_moves_without_a_refresh),
     "codebook collapse": (codebook_collapse, codes_that_take_all),
     "gradient spikes": (gradient_spikes, gradients_that_spike_for_a_step),
     "growing gradients": (growing_gradients,),

@@ -28,6 +28,21 @@ def lambda_out_of_range(h: Healthy) -> None:
     h.settings["loss"]["lambda_sigreg"] = float(h.rng.choice(outside))
 
 
+@of_phase("baseline", "phase1")
+def sigreg_still_beside_what_is_learned(h: Healthy) -> None:
+    """Of any size, from the first epoch on, in a record without ranks."""
+    h.set_term("sigreg", h.uniform(0.5, 4) * h.jitter(h.n, 0.002))
+    h.set_term("prediction", h.epochs["train_prediction"].iloc[0] * np.linspace(1, 0.7, h.n) * h.jitter(h.n, 0.005))
+    h.steps = h.steps[["step", "code_usage"]]
+
+
+@of_phase("phase2", "phase3")
+def lambda_that_weights_alone_tell(h: Healthy) -> None:
+    """The run names no settings."""
+    h.settings = {}
+    h.weigh("sigreg", float(h.rng.choice([0.02, 50.0])))
+
+
 @of_phase("phase2", "phase3")
 def embeddings_far_from_gaussian(h: Healthy) -> None:
     excess = h.uniform(0.035, 0.4) * h.batch
@@ -40,6 +55,16 @@ def contrastive_loss_at_chance(h: Healthy) -> None:
     queue = h.settings["loss"]["infonce"]["queue"] * h.epochs["queue_fill"]
     share = h.uniform(0.985, 1.0) * h.jitter(h.n, 0.015)
     h.set_term("prediction", share * np.log(h.batch + queue), share * np.log(h.batch))
+
+
+@of_phase("baseline", "phase1")
+def validation_at_chance(h: Healthy) -> None:
+    guess = h.uniform(0.985, 1.0) * np.log(h.batch) * h.jitter(h.n, 0.004)
+    # Training learns next to nothing either, or that would be memorised.
+    queue = h.settings["loss"]["infonce"]["queue"]
+    learned = 0.75 + 0.2 * np.exp(-3 * h.t)
+    h.epochs["queue_fill"] = 1.0
+    h.set_term("prediction", learned * np.log(h.batch + queue) * h.jitter(h.n, 0.004), guess)
 
 
 @of_phase("baseline", "phase1")
@@ -152,6 +177,15 @@ def plateau_without_end(h: Healthy) -> None:
     for split in ("train", "val"):
         level = h.uniform(0.3, 0.5) * (1 + 0.5 * np.exp(-np.arange(h.n) / (0.01 * h.n)))
         h.epochs[f"{split}_prediction_error"] = level * h.jitter(h.n, 0.002)
+
+
+@of_phase("phase2", "phase3")
+def plateau_of_validation_alone(h: Healthy) -> None:
+    """Training falls by a third more, too little to be memorised."""
+    since = np.clip(1 - h.t / h.uniform(0.15, 0.4), 0, 1)
+    level = h.uniform(0.3, 0.5)
+    h.epochs["val_prediction_error"] = level * (1 + 0.5 * since) * h.jitter(h.n, 0.002)
+    h.epochs["train_prediction_error"] = level * (1.4 - 0.7 * h.t) * h.jitter(h.n, 0.002)
 
 
 @of_phase("baseline", "phase1", "phase2", "phase3")

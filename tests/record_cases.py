@@ -89,6 +89,13 @@ class Healthy:
         """Multiply a term, raw and weighted, in training and validation; the totals follow."""
         self.set_term(name, self.epochs[f"train_{name}"] * by, self.epochs[f"val_{name}"] * by)
 
+    def weigh(self, name: str, by: float) -> None:
+        """Multiply the weight of a term; the totals follow."""
+        for split in ("train", "val"):
+            before = self.epochs[f"{split}_{name}_weighted"]
+            self.epochs[f"{split}_total"] += (by - 1) * before
+            self.epochs[f"{split}_{name}_weighted"] = by * before
+
     def set_term(self, name: str, train: np.ndarray, val: np.ndarray | None = None) -> None:
         """Replace a term that the run has, with its weight and the totals."""
         for split, values in (("train", train), ("val", train if val is None else val)):

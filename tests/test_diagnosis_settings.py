@@ -10,12 +10,14 @@ from arcjepa.diagnosis_settings import Thresholds
 from arcjepa.errors import UserError
 
 LENIENT: dict[str, tuple[str, int, float]] = {
+    "gaps": ("missing epochs", 0, 1000),
     "explosion": ("relational explosion", 0, 1e3),
     "relational_share": ("relational share", 0, 1.0),
     "hidden_rise": ("hidden component", 0, 1.0),
     "loss_rise": ("rising training loss", 0, 1e3),
     "plateau": ("plateau", 0, 1.0),
     "stalled": ("plateau", 2, 1.0),
+    "left_behind": ("plateau", 3, 0.0),
     "memorisation": ("memorisation", 0, 1e3),
     "chance": ("contrastive loss at chance", 0, 1.0),
     "sigreg_motion": ("saturated SIGReg", 0, 0.0),
@@ -25,6 +27,7 @@ LENIENT: dict[str, tuple[str, int, float]] = {
     "invariance": ("invariance not learned", 0, 1e3),
     "temperature_share": ("temperature at a bound", 0, 1.0),
     "collapse_rank": ("dimensional collapse", 0, 0.0),
+    "rank_fall": ("dimensional collapse", 1, 0.0),
     "codebook_jump": ("codebook discontinuity", 0, 1e3),
     "codebook_usage": ("codebook collapse", 0, 0.0),
     "gradient_spike": ("gradient spikes", 0, 1e3),
@@ -33,6 +36,7 @@ LENIENT: dict[str, tuple[str, int, float]] = {
     "gradient_vanished": ("vanished gradient", 0, 0.0),
     "learning_rate": ("learning rate off its schedule", 0, 0.0),
     "queue_fill": ("queue not filled", 0, 0.0),
+    "admitted": ("curriculum stuck", 0, 0.0),
     "throughput": ("slower epochs", 0, 0.0),
 }
 """The kind of a planted fault, and a value of the threshold at which it passes."""

@@ -165,3 +165,24 @@ def test_the_squared_error_of_lejepa_alone_says_nothing_of_a_rise() -> None:
     run = Healthy(2, "phase2")
     run.epochs = pd.DataFrame({"epoch": range(1, 31), "train_prediction": np.linspace(0.1, 0.5, 30)})
     assert isinstance(rising_loss(run.record(), thresholds()), Skipped)
+
+
+def test_a_rise_begins_with_the_last_epoch_that_is_as_low() -> None:
+    losses = np.interp(np.arange(60), [0, 10, 40, 59], [2, 1.0, 1.002, 2.0])
+    found = rising_loss(record(train_total=losses), thresholds())
+    assert isinstance(found, Finding)
+    assert found.first == pytest.approx(41, abs=1)
+
+
+def test_a_squared_error_may_rise_in_the_first_epochs_of_those_that_are_planned() -> None:
+    """Of which few are recorded."""
+    run = Healthy(2, "phase2", shortest=60)
+    run.settings["training"]["epochs"] = run.n
+    weight = (run.epochs["train_sigreg_weighted"] / run.epochs["train_sigreg"]).median()
+    rise = np.clip(np.arange(run.n) / 5, 0, 1)
+    run.set_term("prediction", 0.2 + 0.6 * rise)
+    run.set_term("sigreg", (2 - 0.9 * rise) / weight)
+    early = run.epochs.iloc[:8]
+    assert hidden_component(run.record(epochs=early, summary={"settings": run.settings}), thresholds()) is None
+    run.settings["training"]["epochs"] = 8
+    assert isinstance(hidden_component(run.record(epochs=early), thresholds()), Finding)

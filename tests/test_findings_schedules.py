@@ -74,3 +74,20 @@ def test_one_slow_epoch_or_a_drift_is_no_fall_of_the_speed() -> None:
     assert found.first == pytest.approx(run.n // 2, abs=3)
     run.epochs["seconds"] = 1e4 / run.epochs.pop("sequences_per_second")
     assert isinstance(slower(run.record(), LIMITS), Finding)
+
+
+@pytest.mark.parametrize(("at", "found"), [(2, True), (8, False)])
+def test_a_blow_up_is_one_of_the_first_epochs(at: int, found: bool) -> None:
+    run = planted("learning rate off its schedule", 0, 1)
+    run.settings["training"]["epochs"] = run.n
+    run.epochs["grad_norm_mean"] = 1.0
+    run.epochs.loc[at, "grad_norm_mean"] = 9.0
+    assert isinstance(learning_rate(run.record(), LIMITS), Finding) == found
+
+
+def test_the_error_of_lejepa_may_double_as_embeddings_spread() -> None:
+    for phase, found in (("baseline", True), ("phase2", False)):
+        run = Healthy(0 if found else 2, phase, shortest=60)
+        run.epochs["lr"] = run.settings["optimizer"]["lr"]
+        run.epochs["train_total"] = np.where(run.epochs["epoch"] > 2, 3.0, 1.0)
+        assert isinstance(learning_rate(run.record(), LIMITS), Finding) == found

@@ -61,3 +61,26 @@ def test_scatter_is_the_noise_of_rows_at_any_distance(spread: float) -> None:
     assert scatter(pd.Series(values, index=at)) == pytest.approx(spread, rel=0.2)
     assert scatter(pd.Series(np.exp(-at / 300), index=at)) < 1e-9
     assert scatter(pd.Series(values[:3], index=at[:3])) == 0
+
+
+def test_the_ends_of_a_level_follow_a_trend_and_no_outlier() -> None:
+    for rows in (9, 20):
+        line = np.arange(1.0, rows + 1)
+        assert smooth(dense(line)).to_list() == line.tolist()
+        line[1], line[-2] = 500, -500
+        assert np.abs(smooth(dense(line)) - np.arange(1.0, rows + 1)).max() <= 2
+        line = np.arange(1.0, rows + 1)
+        line[0], line[-1] = 500, -500
+        assert np.abs(smooth(dense(line)) - np.arange(1.0, rows + 1)).max() <= 2
+
+
+def test_a_trend_that_bends_is_no_noise() -> None:
+    """Changes alone would say 0.24."""
+    hump = 2 * np.exp(-0.5 * ((np.arange(20) - 10) / 3) ** 2)
+    assert noise(dense(np.exp(hump + np.random.default_rng(0).normal(0, 0.01, 20)))) < 0.12
+
+
+def test_the_noise_of_few_rows_is_not_told_too_small() -> None:
+    rng = np.random.default_rng(0)
+    found = [noise(dense(np.exp(rng.normal(0, 0.2, 9)))) for _ in range(300)]
+    assert 0.183 < np.mean(found) < 0.22

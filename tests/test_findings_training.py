@@ -8,7 +8,8 @@ import pytest
 from planted_faults import planted
 from record_cases import Healthy, thresholds
 
-from arcjepa.findings.codebook import codebook_collapse, codebook_discontinuity, falls, jumps, refresh_at
+from arcjepa.findings.breaks import breaks
+from arcjepa.findings.codebook import codebook_collapse, codebook_discontinuity, refresh_at
 from arcjepa.findings.finding import Finding, Skipped
 from arcjepa.findings.gradients import always_clipped, gradient_spikes, spiking
 from arcjepa.findings.records import make_record
@@ -133,11 +134,11 @@ def usage(values: list[float]) -> pd.Series:
 
 def test_only_a_jump_that_is_lost_again_is_a_discontinuity() -> None:
     low = [0.15, 0.16, 0.15, 0.16]
-    assert list(jumps(usage([*low, 0.30, 0.14, 0.15]), 1.4)["step"]) == [500]
-    assert list(jumps(usage([*low, 0.30, 0.28, 0.22, 0.15]), 1.4)["step"]) == [500]
-    assert jumps(usage([*low, 0.30, 0.31, 0.30, 0.29]), 1.4).empty  # revived codes that stay in use
-    assert jumps(usage([*low, 0.20, 0.25, 0.30, 0.25, 0.2, 0.15]), 1.4).empty  # no jump
-    assert jumps(usage([1.0, 0.3, 0.2, 0.16, 0.15, 0.16]), 1.4).empty  # the first batch takes all codes
+    assert list(breaks(usage([*low, 0.30, 0.14, 0.15]), 1.4, "jump")["step"]) == [500]
+    assert list(breaks(usage([*low, 0.30, 0.28, 0.22, 0.15]), 1.4, "jump")["step"]) == [500]
+    assert breaks(usage([*low, 0.30, 0.31, 0.30, 0.29]), 1.4, "jump").empty  # revived codes that stay in use
+    assert breaks(usage([*low, 0.20, 0.25, 0.30, 0.25, 0.2, 0.15]), 1.4, "jump").empty  # no jump
+    assert breaks(usage([1.0, 0.3, 0.2, 0.16, 0.15, 0.16]), 1.4, "jump").empty  # the first batch takes all codes
 
 
 def test_a_refresh_is_known_from_the_record_or_from_its_interval() -> None:
@@ -165,17 +166,64 @@ def test_the_cause_is_the_refresh_where_there_was_one(enabled: bool) -> None:
 
 def test_only_a_fall_at_once_and_for_good_is_one() -> None:
     high, low = [0.45, 0.44, 0.46, 0.45], [0.13, 0.12, 0.13, 0.12]
-    assert list(falls(usage([*high, *low]), 1.4)["step"]) == [500]
-    assert falls(usage([*high, 0.12, 0.44, 0.45, 0.44]), 1.4).empty  # one row
-    assert falls(usage([1.0, 0.8, 0.6, 0.4, 0.3, 0.25, 0.2, 0.18, 0.17]), 1.4).empty  # from the first batch on
+    assert list(breaks(usage([*high, *low]), 1.4, "fall")["step"]) == [500]
+    assert breaks(usage([*high, 0.12, 0.44, 0.45, 0.44]), 1.4, "fall").empty  # one row
+    assert breaks(usage([1.0, 0.8, 0.6, 0.4, 0.3, 0.25, 0.2, 0.18, 0.17]), 1.4, "fall").empty  # from the first batch on
 
 
-def test_a_fall_counts_where_codes_were_refreshed() -> None:
-    run = planted("codebook discontinuity", 0, 1)
-    assert isinstance(codebook_discontinuity(run.record(), thresholds()), Finding)
-    run.steps["refreshed_codes"] = 0
+MOVES = {
+    "jump": [0.2, 0.2, 0.2, 0.2, 0.38, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2],
+    "dip": [0.2, 0.2, 0.2, 0.2, 0.1, 0.1, 0.19, 0.2, 0.2, 0.2, 0.2, 0.2],
+    "rise": [0.2, 0.2, 0.2, 0.2, 0.38, 0.38, 0.38, 0.38, 0.38, 0.38, 0.38, 0.38],
+    "fall": [0.38, 0.38, 0.38, 0.38, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2],
+}
+ALWAYS, NOT_AT_REFRESH, EVEN = {"jump", "fall"}, {"rise"}, {"dip", "rise", "fall"}
+
+
+def moved(kind: str, refreshed: bool, steps: list[int] | None = None) -> object:
+    """What is found where the use of codes moves so in its fifth row."""
+    run = Healthy(0, "baseline")
     run.settings["quantizer"]["refresh"] = {"enabled": False}
-    assert codebook_discontinuity(run.record(), thresholds()) is None
+    values = MOVES[kind]
+    table = pd.DataFrame({"step": steps or [100 * (i + 1) for i in range(len(values))], "code_usage": values})
+    table["refreshed_codes"] = [50 if refreshed and i == 4 else 0 for i in range(len(values))]
+    return codebook_discontinuity(run.record(steps=table), thresholds())
+
+
+@pytest.mark.parametrize("kind", MOVES)
+@pytest.mark.parametrize("refreshed", [True, False])
+def test_every_break_is_one_but_codes_that_a_refresh_revived_for_good(kind: str, refreshed: bool) -> None:
+    found = moved(kind, refreshed)
+    assert isinstance(found, Finding) == (not refreshed or kind not in NOT_AT_REFRESH)
+    if isinstance(found, Finding):
+        assert (found.first, found.last) == (500, 500)
+        assert found.severity == ("note" if kind == "rise" else "warning")
+        assert (", at a refresh" in found.summary) == refreshed
+
+
+@pytest.mark.parametrize("kind", MOVES)
+def test_of_uneven_rows_only_a_jump_or_what_a_refresh_did(kind: str) -> None:
+    uneven = [100, 300, 700, 800, 1500, 1600, 2900, 3000, 5000, 5100, 5300, 7600]
+    assert isinstance(moved(kind, False, uneven), Finding) == (kind not in EVEN)
+
+
+def fallen(rows: int, at: int, low: float, refreshed: bool = False) -> object:
+    """What is found where the use of codes falls from 40 % in a row, for good."""
+    run = Healthy(0, "baseline")
+    run.settings["quantizer"]["refresh"] = {"enabled": False}
+    table = pd.DataFrame({"step": 100 * np.arange(1, rows + 1), "code_usage": np.where(np.arange(rows) < at, 0.4, low)})
+    table["refreshed_codes"] = np.where((np.arange(rows) == at) & refreshed, 50, 0)
+    return codebook_discontinuity(run.record(steps=table), thresholds())
+
+
+@pytest.mark.parametrize(
+    ("rows", "at", "low", "found"),
+    [(40, 20, 0.2, True), (40, 20, 0.01, False), (100, 4, 0.2, False), (100, 6, 0.2, True), (10, 5, 0.2, False)],
+    ids=["a fall", "a collapse", "from the start", "soon after", "in few rows"],
+)
+def test_a_fall_without_a_refresh(rows: int, at: int, low: float, found: bool) -> None:
+    assert isinstance(fallen(rows, at, low), Finding) == found
+    assert isinstance(fallen(rows, at, low, refreshed=True), Finding)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from test_config import SCALES, committed, message_of, with_leaf
 
 from arcjepa import comparison, config
 from arcjepa.config import Params, canonical, from_mapping, resolved
+from arcjepa.params import leaves
 from arcjepa.scenarios import changes, compares_forms, describe, is_crossed, told
 from arcjepa.settings import Phase, Settings
 
@@ -57,6 +58,41 @@ def test_a_scenario_makes_one_change_to_its_parent(scale: str, name: str) -> Non
     changed = changes(parent, params.phase_settings(name))
     chosen = [leaf for leaf, (old, new) in changed.items() if old is not None and new is not None]
     assert len(chosen) == (2 if name in SEVERAL else 1), changed
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("name", [*committed()["phases"], *SCENARIOS])
+def test_a_phase_or_scenario_differs_from_its_parent_in_exactly_the_leaves_that_it_names(name: str, scale: str) -> None:
+    """Of all settings, also those that nothing reads; each has the value that is written, at any scale."""
+    tree, params = committed(), at(scale)
+    overlay = dict((tree["phases"] | tree["scenarios"])[name])
+    parent = overlay.pop("parent")
+    if parent == "base":
+        assert overlay == {}, "the first phase is the base, so that it has no parent to differ from"
+        return
+    named = {".".join(path): value for path, value in leaves(overlay)}
+    assert not named.keys() & {f"{leaf}.{scale}" for leaf in named}, "no leaf of theirs depends on the scale"
+    if "lambda_sigreg" in named:
+        named["loss.lambda_sigreg"] = named.pop("lambda_sigreg")
+    before, after = (settings_in_full(params.phase_settings(one)) for one in (parent, name))
+    changed = {leaf: after[leaf] for leaf in after if after[leaf] != before[leaf]}
+    if changed.get("loss.prediction") == "lejepa":
+        # What the whole file has for every objective of that kind comes with the objective.
+        assert changed.pop("loss.lambda_sigreg") == params.lambda_sigreg
+    assert changed == named
+
+
+def settings_in_full(phase: Phase) -> dict[str, Any]:
+    return {".".join(path): value for path, value in leaves(phase.model_dump())}
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("name", SETS)
+def test_a_set_compares_settings_that_are_valid_and_all_different(name: str, scale: str) -> None:
+    """`phase_settings` refuses what is not valid."""
+    phases = members(name, scale)
+    assert len(phases) >= 2
+    assert len({text(phase) for phase in phases}) == len(phases)
 
 
 def test_every_scenario_is_in_a_set() -> None:

@@ -1,5 +1,5 @@
 """The command `arcjepa`: `diagnose RUN` says what is wrong with a run, `verify` which files are not what was recorded
-of them, `doctor` what would stop the workflow here.
+of them, `doctor` what would stop the workflow here, `columns` what the columns of its tables mean.
 
 Exit status: 0, of `diagnose` with or without findings; 1 where `verify` or `doctor` found a problem; 2 for bad input,
 with one line on stderr.
@@ -69,7 +69,21 @@ def _parser() -> argparse.ArgumentParser:
             "folder", metavar="PROJECT", type=Path, nargs="?", default=Path(), help="the folder with the Snakefile; ."
         )
         command.set_defaults(run_command=run)
+    columns = commands.add_parser(
+        "columns",
+        help="what every column of a run's record and of metrics.csv means",
+        description="Say unit, range and meaning of every column of a run's record and of metrics.csv.",
+    )
+    columns.add_argument("file", metavar="FILE", nargs="?", default="", help="of one file, such as epochs.csv; all")
+    columns.set_defaults(run_command=_columns)
     return parser
+
+
+def _columns(options: argparse.Namespace) -> int:
+    from arcjepa.dictionary import as_text, dictionary
+
+    print(as_text(dictionary(options.file)))
+    return 0
 
 
 def _verify(options: argparse.Namespace) -> int:

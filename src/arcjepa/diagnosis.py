@@ -3,9 +3,9 @@
 diagnosis.json holds an object:
   run: name of the run; settings: where its settings come from; recorded: {epochs, steps}: number of rows;
   findings: list, the most severe first, of {name, severity (critical | warning | note), axis (epoch | step | ""),
-    first, last (null where it holds throughout), summary, numbers {name: value}, threshold {key, value}, cause,
+    first, last (null where nothing is recorded), summary, numbers {name: value}, threshold {key, value}, cause,
     advice, experiments [line to type], follows (the finding that it is a consequence of, "" for none)}; the key of a
-    threshold is one of params.yaml, null where none is needed;
+    threshold is one of params.yaml;
   not_judged: list of {rule, reason}: the record lacks what the rule reads;
   not_applicable: list of {rule, reason}: the run has no such mechanism;
   nothing_found: list of rules that judged the record and found nothing.
@@ -120,7 +120,6 @@ def settings_source(record: Record) -> str:
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
-    key = f"diagnosis.{finding.threshold}" if finding.threshold else None
     return {
         "name": finding.name,
         "severity": finding.severity,
@@ -129,7 +128,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "last": finding.last,
         "summary": finding.summary,
         "numbers": {name: _plain(value) for name, value in finding.numbers.items()},
-        "threshold": {"key": key, "value": finding.limit if key else None},
+        "threshold": {"key": f"diagnosis.{finding.threshold}", "value": finding.limit},
         "cause": finding.cause,
         "advice": finding.advice,
         "experiments": list(finding.experiments),

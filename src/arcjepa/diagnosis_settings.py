@@ -10,6 +10,8 @@ Factor = Annotated[Number, Field(gt=1)]
 
 
 class Thresholds(Settings):
+    gaps: Annotated[int, Field(ge=0)]
+    """Missing epochs, values that are not finite, incomplete record: how many of each are no fault."""
     explosion_start: Factor
     """Relational explosion: it starts where the term passes this many times its smallest value so far."""
     explosion: Factor
@@ -25,8 +27,12 @@ class Thresholds(Settings):
     more than its scatter explains, where too few epochs are recorded to tell how noisy it is."""
     stalled: Share
     """Plateau: last share of the epochs in which neither validation nor training need to improve."""
+    left_behind: Share
+    """Plateau: last share of the epochs in which validation need not improve while training falls by a tenth or more,
+    and validation by less than a tenth of that."""
     memorisation: Factor
-    """Memorisation: validation error over training error once validation improves no more; twice that while it does."""
+    """Memorisation: validation error over training error once validation improves no more; twice that while it does,
+    and three quarters of that where it gets worse."""
     view_gap: Factor
     """Broken relation: training error over validation error at the end; training sees views, validation none."""
     unpredicted: Positive
@@ -52,6 +58,8 @@ class Thresholds(Settings):
     """Complete collapse: that variance over what it was, or under LeJEPA over the 1 that SIGReg asks for."""
     collapse_rank: Share
     """Dimensional collapse: effective rank at the end over what it could be, the smaller of dimensions and batch."""
+    rank_fall: Share
+    """Dimensional collapse: effective rank at the end over the largest that it was once it had left its start."""
     codebook_jump: Factor
     """Codebook discontinuity: use of the codebook over that of the rows before, where it falls back after; or the
     inverse, where a refresh makes it fall for good."""
@@ -75,6 +83,8 @@ class Thresholds(Settings):
     """Learning rate off its schedule: share of optimizer.lr that it reaches once the warm-up is over."""
     queue_fill: Share
     """Queue not filled: share of the negatives pushed so far, or of the queue, that it holds at the end."""
+    admitted: Share
+    """Curriculum stuck: share of the tasks that it admits once its last band is due."""
     throughput: Share
     """Slower epochs: sequences per second in the last third of the epochs over those in the fastest third."""
 

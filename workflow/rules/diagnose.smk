@@ -67,7 +67,7 @@ rule diagnose_analysed_run:
             "results/comparison/{scale}/analysed-run/schema.csv",
             caption="../report/analysed-run/schema.rst",
             category="The analysed run",
-            labels={"table": "columns of a record"},
+            labels={"table": "columns of the tables"},
         ),
     log:
         "logs/{scale}/diagnose_analysed_run.log",

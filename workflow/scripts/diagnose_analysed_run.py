@@ -6,11 +6,11 @@ from arcjepa.analysed_run import comparable, write_record
 from arcjepa.config import from_mapping
 from arcjepa.contradictions import contradictions
 from arcjepa.diagnosis import examine, write_report
+from arcjepa.dictionary import dictionary
 from arcjepa.files import write_atomic
 from arcjepa.findings.record_files import read_record
 from arcjepa.pages import from_markdown
 from arcjepa.progress import job
-from arcjepa.record import schema
 from arcjepa.tables import write_table
 
 with job(snakemake) as say:
@@ -22,6 +22,10 @@ with job(snakemake) as say:
     text = Path(output.text).read_text(encoding="utf-8")
     write_atomic(Path(output.page), from_markdown(text, "Diagnosis of the analysed run").encode())
     found = contradictions()
-    for path, table in ((output.contradictions, found), (output.comparable, comparable()), (output.schema, schema())):
+    for path, table in (
+        (output.contradictions, found),
+        (output.comparable, comparable()),
+        (output.schema, dictionary()),
+    ):
         write_table(path, table)
     say(f"{len(report.findings)} findings, {len(found)} contradictions of its analysis")

@@ -1,18 +1,24 @@
 """Faults of the codebook: a jump or a fall of its use at once, and a use that ends near nothing."""
 
 import math
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 
 from arcjepa.diagnosis_settings import Thresholds
+from arcjepa.findings.breaks import Kind, breaks
 from arcjepa.findings.finding import Finding, Rule, Skipped
 from arcjepa.findings.records import Record
-from arcjepa.findings.series import SMALLEST, end, grew, last_stretch, smooth
+from arcjepa.findings.series import SMALLEST, end, is_even, last_stretch, smooth
 
-BEFORE, AFTER, SMALLEST_JUMP = 3, 5, 0.03
-"""Rows before a jump that give its level, rows after it in which it is lost, and the least change of the share."""
+VERBS: dict[Kind, str] = {"jump": "jumps", "dip": "falls", "rise": "rises", "fall": "falls"}
+ENDS: dict[Kind, str] = {
+    "jump": "falls back to {}", "dip": "comes back to {}", "rise": "stays above {}", "fall": "stays below {}",
+}  # fmt: skip
+FEWEST_ROWS, START = 12, 0.05
+"""Rows from which on one that differs from its neighbours is told from their noise; first share of the steps, in which
+codes settle from a batch that takes all."""
 FEWEST_CODES = 2.0
 """Perplexity that is a collapse in a codebook of any size."""
 
@@ -39,63 +45,46 @@ def codebook_off(record: Record) -> str:
     return "there is no quantiser" if record.setting("quantizer.kind") == "none" else ""
 
 
-def jumps(usage: pd.Series, factor: float) -> pd.DataFrame:
-    """Steps at which `usage` is `factor` times the median of the rows before, having got there at once, and loses
-    half of that within the rows after: step, before, top, after."""
-    rows, values = [], usage.to_numpy(float)
-    for place in range(1, len(values) - 1):
-        before, top, after = _before(values, place), values[place], float(values[place + 1 : place + 1 + AFTER].min())
-        rise = top - before
-        at_once = top - values[place - 1] >= rise / 2
-        lost = top - after >= rise / 2
-        if rise >= SMALLEST_JUMP and at_once and lost and grew(before, top, factor, usage):
-            rows.append((int(usage.index[place]), before, top, after))
-    return pd.DataFrame(rows, columns=["step", "before", "top", "after"])
-
-
-def falls(usage: pd.Series, factor: float) -> pd.DataFrame:
-    """Steps at which `usage` falls to 1 / `factor` of the median of the rows before at once, and stays there in the
-    rows after: step, before, top, after."""
-    rows, values = [], usage.to_numpy(float)
-    for place in range(BEFORE, len(values) - 2):
-        before, after = _before(values, place), float(values[place : place + AFTER].max())
-        at_once = values[place - 1] - values[place] >= (before - after) / 2
-        # Codes that settle from the first batch fall too, but row by row.
-        calm = np.ptp(np.log(np.maximum(values[place - BEFORE : place], SMALLEST))) < math.log(factor) / 2
-        if before - after >= SMALLEST_JUMP and at_once and calm and grew(after, before, factor, usage):
-            rows.append((int(usage.index[place]), before, values[place], after))
-    return pd.DataFrame(rows, columns=["step", "before", "top", "after"])
-
-
-def _before(values: np.ndarray, place: int) -> float:
-    """The level before a row; near the start the row before alone: codes settle from a first batch that takes all."""
-    return float(np.median(values[place - (BEFORE if place >= BEFORE else 1) : place]))
-
-
 def codebook_discontinuity(record: Record, limits: Thresholds) -> Finding | None:
     """The use of the codebook jumps to codebook_jump times that of the rows before, and falls back after; or falls to
-    its inverse for good, where codes were refreshed."""
+    its inverse, for good or for some rows; or rises for good, where no refresh revived the codes.
+
+    A note where codes come into use at once and stay. Of rows at uneven distances, only a jump and what a refresh did.
+    """
     usage = code_usage(record)
-    found = jumps(usage, limits.codebook_jump)
-    fell = not len(found)
-    if fell:
-        found = falls(usage, limits.codebook_jump)
-        found = found[[refresh_at(record, usage, step) is not None for step in found["step"]]]
-    if not len(found):
-        return None
-    ratio = found["top"] / found["before"].clip(lower=SMALLEST)
-    worst = found.iloc[int((1 / ratio.clip(lower=SMALLEST) if fell else ratio).argmax())]
+    for kind in get_args(Kind):
+        found = breaks(usage, limits.codebook_jump, kind)
+        found = found[[_counts(record, limits, usage, kind, row) for row in found.itertuples()]]
+        if len(found):
+            return _discontinuous(record, limits, usage, (kind, found))
+    return None
+
+
+def _counts(record: Record, limits: Thresholds, usage: pd.Series, kind: Kind, row: Any) -> bool:
+    """Whether a break is a discontinuity: no codes that a refresh revived for good, nor a collapse."""
+    refreshed = refresh_at(record, usage, row.step) is not None
+    if kind == "jump" or (kind == "fall" and refreshed):
+        return True
+    if kind == "rise" and refreshed:
+        return False
+    settled = row.step > START * usage.index[-1]
+    return settled and is_even(usage) and len(usage) >= FEWEST_ROWS and row.after >= limits.codebook_usage
+
+
+def _discontinuous(record: Record, limits: Thresholds, usage: pd.Series, broken: tuple[Kind, pd.DataFrame]) -> Finding:
+    kind, found = broken
+    ratio = np.abs(np.log((found["top"] / found["before"].clip(lower=SMALLEST)).clip(lower=SMALLEST)))
+    worst = found.iloc[int(ratio.argmax())]
     refreshed = refresh_at(record, usage, int(worst["step"]))
     step = refreshed if refreshed is not None else int(worst["step"])
     total = int(usage.index[-1])
-    verb = "falls" if fell else "jumps"
-    what = f"Use of the codebook {verb} from {worst['before']:.1%} to {worst['top']:.1%}"
-    what += f" and stays below {worst['after']:.1%}" if fell else f" and falls back to {worst['after']:.1%}"
+    what = f"Use of the codebook {VERBS[kind]} from {worst['before']:.1%} to {worst['top']:.1%} and "
+    what += ENDS[kind].format(f"{worst['after']:.1%}")
     return Finding(
         "codebook discontinuity",
-        "warning",
+        "note" if kind == "rise" else "warning",
         what + (", at a refresh." if refreshed is not None else "."),
-        {"before": worst["before"], "fall" if fell else "jump": worst["top"], "after": worst["after"],
+        {"before": worst["before"], kind: worst["top"], "after": worst["after"],
          "at_refresh": str(refreshed is not None).lower(), "jumps": len(found)},
         "codebook_jump",
         limits.codebook_jump,

@@ -9,8 +9,8 @@ from arcjepa.findings.regulariser import COLLAPSED
 from arcjepa.findings.series import SMALLEST, end, last_stretch, longest_stretch, smooth
 
 SIDES = ("context", "target")
-FALLEN = 0.25
-"""Share of its largest value to which an effective rank may fall."""
+START = 0.1
+"""First share of the steps, in which ranks leave where they started: untrained, they may be high."""
 PASSING = 3
 """Rows that make a collapse one that passed."""
 DIRECTIONS = 2.0
@@ -109,9 +109,10 @@ def _passing(record: Record, limits: Thresholds, side: str) -> Finding | None:
 
 
 def dimensional_collapse(record: Record, limits: Thresholds) -> Finding | Skipped | None:
-    """Effective rank at the end / min(dimensions, batch - 1) < collapse_rank, or a quarter of what it was.
+    """Effective rank at the end / min(dimensions, batch - 1) < collapse_rank, or < rank_fall of what it was.
 
-    The latter needs no settings. Ranks start low, so that a run that just began is judged by a fall alone.
+    The latter needs no settings, and is a warning. Ranks start low, so that a run that just began is judged by a fall
+    alone.
     """
     dimensions = record.number("model.embedding")
     possible = min(dimensions or float("nan"), (record.batch or float("inf")) - 1)
@@ -121,29 +122,37 @@ def dimensional_collapse(record: Record, limits: Thresholds) -> Finding | Skippe
         if not len(rank):
             continue
         absolute = 0.0 if any(reasons) else limits.collapse_rank * possible
-        limit = max(absolute, FALLEN * float(smooth(rank).max()))
+        limit = max(absolute, limits.rank_fall * _largest(rank))
         if end(rank) < limit:
-            threshold = ("collapse_rank", limits.collapse_rank) if end(rank) < absolute else ("", 0.0)
-            return _few_directions(record, side, (rank, limit, possible), threshold)
+            key = "collapse_rank" if end(rank) < absolute else "rank_fall"
+            return _few_directions(record, limits, (side, key), (rank, limit, possible))
     return Skipped(next(filter(None, reasons))) if any(reasons) else None
 
 
+def _largest(rank: pd.Series) -> float:
+    """The level that a rank had once it left its start; that of all rows where these are few."""
+    settled = rank[rank.index > START * rank.index[-1]]
+    return float(smooth(settled if len(settled) > PASSING else rank).max())
+
+
 def _few_directions(
-    record: Record, side: str, measured: tuple[pd.Series, float, float], threshold: tuple[str, float]
+    record: Record, limits: Thresholds, told: tuple[str, str], measured: tuple[pd.Series, float, float]
 ) -> Finding:
-    """`measured`: the ranks, the limit that they end below, and how many directions there can be, NaN if unknown."""
-    rank, limit, possible = measured
+    """`told`: the side, and the threshold that was crossed. `measured`: the ranks, the limit that they end below, and
+    how many directions there can be, NaN if unknown."""
+    (side, key), (rank, limit, possible) = told, measured
     known = possible == possible
-    fell = end(rank) < FALLEN * smooth(rank).max()
+    fell = end(rank) < limits.rank_fall * _largest(rank)
     return Finding(
         "dimensional collapse",
-        "critical",
+        "critical" if key == "collapse_rank" or end(rank) < DIRECTIONS else "warning",
         f"The effective rank of {side} embeddings ends at {end(rank):.1f}"
         + (f" of {possible:.0f}" if known else "")
-        + (f", from {smooth(rank).max():.1f}." if fell else "."),
+        + (f", from {_largest(rank):.1f}." if fell else "."),
         {"side": side, "final_rank": end(rank), "largest_rank": rank.max(), "limit": limit}
         | ({"possible_rank": possible} if known else {}),
-        *threshold,
+        key,
+        getattr(limits, key),
         "Embeddings vary along a few directions only: the regulariser is too weak, or blind to it.",
         "Strengthen SIGReg, in its published form.",
         "step",

@@ -2,16 +2,20 @@
 
 import itertools
 from collections import Counter
-from typing import Literal
 
 from arcjepa.diagnosis_settings import Thresholds
 from arcjepa.files import counted
 from arcjepa.findings.finding import Finding, Rule
-from arcjepa.findings.records import Record
+from arcjepa.findings.records import Axis, Broken, Record
 
 SHOWN, SOME = 10, 3
 """Names, and sentences, that a message lists at most."""
 LOSSES = ("train_", "val_", "grad_norm_")
+ESSENTIAL = ("train_total", "train_prediction", "val_total", "grad_norm_mean", "grad_norm_max")
+"""What every run has: without any finite value it diverged."""
+SPARSE = 0.2
+"""Share of the rows, up to its last value, that a column lacks which was not recorded in every row."""
+EPOCH_FILES = ("epochs.csv", "losses.csv")
 EVEN = 0.75
 """Share of the rows at one distance from the last that makes the others gaps, not a sparse record."""
 DENSE, FEWEST = 0.8, 3
@@ -19,22 +23,22 @@ DENSE, FEWEST = 0.8, 3
 
 
 def non_finite(record: Record, limits: Thresholds) -> Finding | None:
-    """A cell holds nan or an infinity. An empty cell is no fault."""
-    cells = [cell for cell in record.broken if cell.column]
-    if not cells:
+    """A cell holds nan or an infinity. An empty cell is no fault, nor is a nan that stands for one."""
+    cells = [cell for cell in record.broken if cell.column and not _unrecorded(record, cell)]
+    if len(cells) <= limits.gaps:
         return None
     first = min(cells, key=lambda cell: (cell.file != "epochs.csv", cell.row))
     rows = [cell.row for cell in cells if cell.file == first.file]
     columns = list(dict.fromkeys(cell.column for cell in cells))
-    axis: Literal["epoch", "step"] = "epoch" if first.file == "epochs.csv" else "step"
+    axis: Axis = "epoch" if first.file == "epochs.csv" else "step"
     return Finding(
         "values that are not finite",
         "critical",
         f"{counted(len(cells), 'cell')} {'holds' if len(cells) == 1 else 'hold'} nan or inf, first {first.column} in "
         f"{first.file}, {axis} {first.row}.",
         {"cells": len(cells), "columns": ", ".join(columns[:SHOWN]), "first_value": first.text},
-        "",
-        0,
+        "gaps",
+        limits.gaps,
         "The loss overflowed, or was computed from nothing; all later weights are suspect.",
         "Halve the learning rate, and clip lower.",
         axis,
@@ -47,21 +51,38 @@ def non_finite(record: Record, limits: Thresholds) -> Finding | None:
     )
 
 
+def _unrecorded(record: Record, cell: Broken) -> bool:
+    """Whether a nan says that nothing was recorded: of a mechanism that the run has not, or in a sparse column.
+
+    Weights that are nan stay so and make every loss nan: a column that others outlive, or that comes back, is sparse.
+    """
+    table = record.epochs if cell.file in EPOCH_FILES else record.steps
+    if cell.column not in table or not cell.text.lower().endswith("nan"):
+        return False
+    known = table[cell.column].notna()
+    if not known.any():
+        return cell.column not in ESSENTIAL
+    last = int(known.index[known][-1])
+    gaps = float((~known.loc[:last]).mean())
+    return gaps >= SPARSE and (cell.row < last or bool(table.loc[cell.row].notna().any()))
+
+
 def incomplete(record: Record, limits: Thresholds) -> Finding | None:
     """A file, a row or a cell could not be read, or is not what run.json recorded."""
-    if not record.damaged:
-        return None
     places = len(record.damaged)
+    if places <= limits.gaps:
+        return None
     return Finding(
         "incomplete record",
         "warning",
         f"{counted(places, 'place')} could not be read: {'; '.join(record.damaged[:SOME])}"
         + (f"; and {places - SOME} more." if places > SOME else "."),
         {"places": places},
-        "",
-        0,
+        "gaps",
+        limits.gaps,
         "A job that was killed while it wrote leaves half a row; else the file was edited or damaged.",
         "Train it again, or mend the file; other findings hold for what could be read.",
+        *record.span,
     )
 
 
@@ -75,16 +96,16 @@ def missing_epochs(record: Record, limits: Thresholds) -> Finding | None:
     empty = sorted({epoch for name in losses for epoch in holes(record, name)})
     twice = sorted({cell.row for cell in record.broken if not cell.column and cell.file == "epochs.csv"})
     kinds = {"missing": missing, "without a value that others have": empty, "twice": twice}
-    if not any(kinds.values()):
-        return None
     rows = [*missing, *empty, *twice]
+    if len(rows) <= limits.gaps:
+        return None
     return Finding(
         "missing epochs",
         "warning",
         "The record is not whole: epochs " + "; ".join(f"{k}: {_listed(v)}" for k, v in kinds.items() if v) + ".",
         {"missing": len(missing), "empty": len(empty), "twice": len(twice), "recorded": len(record.epochs)},
-        "",
-        0,
+        "gaps",
+        limits.gaps,
         "The run was interrupted, started again in the same folder, or its table was edited.",
         "Train it again; other findings on this record hold for the epochs that are there.",
         "epoch",
@@ -96,7 +117,11 @@ def missing_epochs(record: Record, limits: Thresholds) -> Finding | None:
 def absent(epochs: list[int]) -> list[int]:
     """Rows that break the even distance of the others; none in a sparse record, where only some were printed."""
     gap = _even(epochs)
-    return sorted(set(range(epochs[0] % gap or gap, epochs[-1], gap)) - set(epochs)) if gap else []
+    if not gap:
+        return []
+    # Every tenth epoch is often printed beside the first: where most rows lie counts, not where they begin.
+    (rest, _), *_ = Counter(epoch % gap for epoch in epochs).most_common(1)
+    return sorted(set(range(rest or gap, epochs[-1], gap)) - set(epochs))
 
 
 def _even(epochs: list[int]) -> int:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from arcjepa.diagnosis_settings import Thresholds
-from arcjepa.findings.records import Record
+from arcjepa.findings.records import Axis, Record
 
 Severity = Literal["critical", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("critical", "warning", "note")
@@ -28,8 +28,8 @@ class Finding:
     """Its value."""
     cause: str
     advice: str
-    axis: Literal["epoch", "step", ""] = ""
-    """What first and last count; "" for a setting, which holds throughout."""
+    axis: Axis = ""
+    """What first and last count; "" where nothing is recorded."""
     first: int | None = None
     last: int | None = None
     experiments: tuple[str, ...] = field(default=())

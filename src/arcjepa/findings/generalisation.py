@@ -6,10 +6,12 @@ from arcjepa.diagnosis_settings import Thresholds
 from arcjepa.findings.finding import Finding, Number, Rule, Skipped
 from arcjepa.findings.objective import FEWEST, chance_levels, prediction
 from arcjepa.findings.records import Record
-from arcjepa.findings.series import SMALLEST, end, grew, last_stretch, over, smooth, times
+from arcjepa.findings.series import SMALLEST, end, grew, last_stretch, noise, over, smooth, times
 
-LATE, STILL = 2 / 3, 0.98
-"""Validation improves no more where, since two thirds of the run, it fell to no less than this share."""
+LATE, STILL = 2 / 3, 0.02
+"""Validation improves no more where it fell by less than this share, or than its noise, since two thirds of the run."""
+WORSE = 1.1
+"""Validation gets worse where it ends so many times above its best."""
 NEAR_CHANCE = 0.8
 """Share of ln(candidates) above which a contrastive loss has learned next to nothing."""
 GAP_GROWTH = 1.5
@@ -38,17 +40,18 @@ def error_pairs(record: Record) -> dict[str, pd.DataFrame]:
 
 
 def memorisation(record: Record, limits: Thresholds) -> Finding | Skipped | None:
-    """validation / training error at the end >= memorisation where validation improves no more, or twice that where it
-    does; and 1.5 times the smallest such ratio before."""
+    """validation / training error at the end >= memorisation where validation improves no more, twice that where it
+    does, three quarters where it gets worse; and 1.5 times the smallest such ratio before."""
     pairs = error_pairs(record)
     for measure, pair in pairs.items():
         ratio = pair["val"] / pair["train"].clip(lower=SMALLEST)
         level, val = smooth(ratio), smooth(pair["val"])
-        improves = val.iloc[-1] < STILL * val.iloc[round(LATE * (len(val) - 1))]
-        limit = limits.memorisation * (2 if improves else 1)
+        improves = val.iloc[-1] < (1 - max(STILL, noise(pair["val"]))) * val.iloc[round(LATE * (len(val) - 1))]
+        worsens = grew(val.min(), val.iloc[-1], WORSE, pair["val"])
+        limit = limits.memorisation * (2 if improves else 0.75 if worsens else 1)
         if level.iloc[-1] < limit or not grew(level.min(), level.iloc[-1], GAP_GROWTH, ratio):
             continue
-        first, last = last_stretch(level >= limits.memorisation), int(ratio.index[-1])
+        first, last = last_stretch(level >= min(limit, limits.memorisation)), int(ratio.index[-1])
         return Finding(
             "memorisation",
             "warning",

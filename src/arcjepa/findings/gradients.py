@@ -1,5 +1,6 @@
 """Faults of the gradient: spikes of its norm, a norm that grows or vanishes, and a clip below everything."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,19 +12,36 @@ from arcjepa.diagnosis_settings import Thresholds
 from arcjepa.findings.finding import Finding, Rule, Skipped
 from arcjepa.findings.records import Record
 from arcjepa.findings.relational import TRAIN
-from arcjepa.findings.series import NOISE_LIMITS, SMALLEST, grew, highest, noise, over, smooth, times
+from arcjepa.findings.series import (
+    NOISE_LIMITS,
+    SMALLEST,
+    beyond_chance,
+    grew,
+    highest,
+    is_even,
+    noise,
+    over,
+    scatter,
+    smooth,
+    times,
+)
 
-CALM_FIRST, CALM_WINDOW, LAG, FEWEST = 3, 10, 5, 5
-"""Epochs before the first that is judged; calm epochs that a norm is compared with, and how many epochs before it they
-end, so that no ramp is among them; epochs that are more than a start, in which norms are large."""
+CALM_FIRST, FEWEST, BESIDE = 3, 5, 3
+"""Epochs before the first that is judged; epochs that are more than a start, in which norms are large; neighbours on
+each side that an epoch which stands out alone is compared with."""
+CALM_WINDOW, LAG = (10, 0.15), (5, 0.05)
+"""Calm epochs that a norm is compared with, and how many epochs before it they end, so that no ramp is among them: at
+least, and as a share of all."""
 HEIGHTS = {1: (1.3, 5.0), 2: (1.1, NOISE_LIMITS)}
 """How much higher a spike of one or two epochs has to be, and how many standard deviations of the noise."""
-PEAKS = {1: (1.0, 5.0)}
+PEAKS = {1: (1.0, 6.0)}
 """The same of largest norms, where one epoch is the rule."""
 SINGLE = 2.0
 """How much higher than usual the largest norm of one epoch has to be, to be more than a note."""
 FAR = 100.0
 """Times the clip from which on a norm is at fault, and no clip."""
+ASSUMED = 10.0
+"""Times a clip that the run itself does not name above which its norms are, to be above its own too."""
 JUMP, BEFORE = 1.5, 2
 """Growth that is a jump: of the norm over that of the rows before, and of the relational loss beside a spike."""
 MEAN = "grad_norm_mean|grad_norm_max"
@@ -51,22 +69,26 @@ _NOTHING = _Moved(
 def spiking(norms: pd.Series, factor: float, heights: Mapping[int, tuple[float, float]] = HEIGHTS) -> list[pd.Series]:
     """Spikes: neighbouring rows at `factor` times the median of calm rows some time before them, as norm over median.
 
-    Noise is left out: the fewer epochs a spike lasts, the higher it has to be.
+    Noise is left out: the fewer epochs a spike lasts, and the fewer there are to tell the noise from, the higher it has
+    to be.
     """
     calm: dict[int, float] = {}
     spikes: list[dict[int, float]] = [{}]
-    spread = noise(norms)
+    spread = (noise(norms) or scatter(norms)) * (1 + 1 / math.sqrt(max(1, len(norms))))
     least = max(factor, float(np.exp(NOISE_LIMITS * spread)))
     for epoch, value in zip(norms.index.tolist(), norms.tolist(), strict=True):
-        reference = _reference(calm, epoch)
+        reference = _reference(calm, epoch, int(norms.index[-1]))
         if len(calm) >= CALM_FIRST and value >= least * reference > 0:
             spikes[-1][epoch] = over(value, reference)
         else:
             calm[epoch] = value
             spikes.append({})
     found = [pd.Series(spike) for spike in spikes if spike]
-    high = [spike for spike in found if spike.max() >= _height(len(spike), (factor, spread), heights)]
-    return [spike for spike in high if not _steady(norms, spike)]
+    usual = factor, spread, beyond_chance(len(norms))
+    high = [spike for spike in found if spike.max() >= _height(len(spike), usual, heights)]
+    calmer = norms.drop([epoch for spike in high for epoch in spike.index])
+    high += [spike for spike in _alone(calmer) if spike.max() >= _height(1, usual, heights)]
+    return sorted((spike for spike in high if not _steady(norms, spike)), key=lambda spike: int(spike.index[0]))
 
 
 def _steady(norms: pd.Series, spike: pd.Series) -> bool:
@@ -75,17 +97,29 @@ def _steady(norms: pd.Series, spike: pd.Series) -> bool:
     return bool(spike.index[-1] == norms.index[-1] and norms[spike.index[0]] < JUMP * before.min())
 
 
-def _reference(calm: dict[int, float], epoch: int) -> float:
+def _alone(norms: pd.Series) -> list[pd.Series]:
+    """Epochs that stand out from all beside them, whatever the trend, as norm over their median."""
+    values, found = norms.to_numpy(float), []
+    for place in range(CALM_FIRST, len(values) if is_even(norms) else 0):
+        beside = np.delete(values[max(0, place - BESIDE) : place + BESIDE + 1], min(place, BESIDE))
+        usual, next_to = float(np.median(beside)), float(values[place - 1 : place + 2 : 2].max())
+        if values[place] >= JUMP * next_to > 0 and usual > 0:
+            found.append(pd.Series({int(norms.index[place]): over(values[place], usual)}))
+    return found
+
+
+def _reference(calm: dict[int, float], epoch: int, last: int) -> float:
     """Median of the last calm rows that are no ramp to this epoch; of all, where these are none."""
-    before = [value for at, value in calm.items() if at < epoch - LAG]
-    return float(np.median((before or list(calm.values()))[-CALM_WINDOW:])) if calm else 0.0
+    lag, window = (max(least, round(share * last)) for least, share in (LAG, CALM_WINDOW))
+    before = [value for at, value in calm.items() if at < epoch - lag]
+    return float(np.median((before or list(calm.values()))[-window:])) if calm else 0.0
 
 
-def _height(rows: int, usual: tuple[float, float], heights: Mapping[int, tuple[float, float]]) -> float:
-    """`usual`: factor of a spike of any length, and the noise."""
-    factor, spread = usual
+def _height(rows: int, usual: tuple[float, float, float], heights: Mapping[int, tuple[float, float]]) -> float:
+    """`usual`: factor of a spike of any length, the noise, and how many deviations more a single epoch needs."""
+    factor, spread, alone = usual
     higher, deviations = heights.get(rows, (1.0, NOISE_LIMITS))
-    return max(higher * factor, float(np.exp(deviations * spread)))
+    return max(higher * factor, math.exp((deviations + (alone if rows == 1 else 0)) * spread))
 
 
 def gradient_spikes(record: Record, limits: Thresholds) -> Finding | None:
@@ -138,7 +172,7 @@ def _moved(record: Record, first: int, last: int) -> _Moved:
         if (refreshed.loc[0 if np.isnan(since) else since + 1 : until] > 0).any():
             return _REFRESH
     relational = record.series(*TRAIN)
-    before = relational.loc[: first - 1].tail(CALM_WINDOW)
+    before = relational.loc[: first - 1].tail(CALM_WINDOW[0])
     there = relational.loc[first:last]
     return _RELATIONAL if len(before) and len(there) and there.max() >= JUMP * before.median() > 0 else _NOTHING
 
@@ -210,8 +244,8 @@ def vanished(record: Record, limits: Thresholds) -> Finding | None:
 def always_clipped(record: Record, limits: Thresholds) -> Finding | Skipped | None:
     """Every recorded epoch clips clipped_share of its steps, at a mean norm of twice the clip.
 
-    Where that share was not recorded: every epoch's mean norm is above the clip. A warning where the norm is a hundred
-    times the clip: that is no matter of the clip.
+    Where that share was not recorded: every epoch's mean norm is above the clip, far above one that is assumed. A
+    warning where the norm is a hundred times the clip: that is no matter of the clip.
     """
     norms, share, factor = (record.series(n) for n in ("grad_norm_mean", "clipped_share", "clip_factor_median"))
     clip = record.number("optimizer.clip")
@@ -221,7 +255,7 @@ def always_clipped(record: Record, limits: Thresholds) -> Finding | Skipped | No
     elif clip is None or not len(norms):
         return Skipped("lacks clipped_share or grad_norm_mean with settings.optimizer.clip in run.json")
     else:
-        clipped, strength = bool((norms > clip).all()), norms / clip
+        clipped, strength = bool((norms > (ASSUMED if record.assumed else 1) * clip).all()), norms / clip
     if not clipped or len(strength) < FEWEST or strength.median() < 2:
         return None
     wide = float(f"{2 * norms.median():.2g}") if len(norms) else 2 * (clip or 1.0)

@@ -7,10 +7,12 @@ import pandas as pd
 from arcjepa.diagnosis_settings import Thresholds
 from arcjepa.findings.finding import Finding, Rule, Skipped
 from arcjepa.findings.records import TERMS, Record
-from arcjepa.findings.series import SMALLEST, grew, lowest, over, risen, smooth
+from arcjepa.findings.series import SMALLEST, grew, lowest, noise, over, risen, smooth
 
 EARLY = 0.15
 """Share of the run in which embeddings spread from where they started."""
+NEAR = 0.01
+"""How far above the smallest loss, as a share of it, one may be that a rise begins at."""
 STAYS = 0.02
 """Rise of the total up to which it still hides that of a term."""
 WORDS = {"train": "training", "val": "validation"}
@@ -43,9 +45,10 @@ def _hidden_in(record: Record, limits: Thresholds, split: str, terms: dict[str, 
     if len(levels) < _FEWEST:
         return None
     total, last = levels.sum(axis=1), int(levels.index[-1])
+    settled = EARLY * max(last, record.number("training.epochs") or 0)
     for name, term in terms.items():
         spread = name == "prediction" and record.objective == "lejepa"
-        level = levels[name].loc[EARLY * last if spread else 0 :]
+        level = levels[name].loc[settled if spread else 0 :]
         if not len(level):
             continue
         low = lowest(level)
@@ -133,13 +136,15 @@ def rising_loss(record: Record, limits: Thresholds) -> Finding | Skipped | None:
     if not grew(level[low], level.iloc[-1], limits.loss_rise, every):
         return None
     rise, last = over(level.iloc[-1], level[low]), int(losses.index[-1])
+    # The last of the epochs that are as low as far as their noise allows to say.
+    low = int(level.index[level <= (1 + max(NEAR, 2 * noise(every))) * level[low]][-1])
     terms = {name: record.weighted("train", name) for name in TERMS}
     rises = {name: float(term[last] - term[low]) for name, term in terms.items() if {low, last} <= {*term.index}}
     most = max(rises, key=lambda name: rises[name], default="")
     return Finding(
         "rising training loss",
         "critical",
-        f"The training loss ends {risen(rise)} above its smallest value, that of epoch {low}"
+        f"The training loss ends {risen(rise)} above its smallest value, and rises from epoch {low} on"
         + (f"; of its terms {most} rises most." if most else "."),
         {"smallest": level[low], "final": level.iloc[-1], "final_over_smallest": rise},
         "loss_rise",

@@ -50,7 +50,7 @@ def _section(place: int, finding: Finding) -> str:
         f"## {place}. {finding.name[0].upper()}{finding.name[1:]}",
         f"*{finding.severity}, {finding.where}.* {finding.summary}",
         "\n".join(["| | |", "|---|---|", *(f"| {_words(n)} | {_shown(v)} |" for n, v in finding.numbers.items())]),
-        f"Threshold: `diagnosis.{finding.threshold}` = {finding.limit:g}." if finding.threshold else "",
+        f"Threshold: `diagnosis.{finding.threshold}` = {finding.limit:g}.",
         f"**Likely cause.** {finding.cause}",
         f"It may be a consequence of: {finding.follows}." if finding.follows else "",
         f"**Try.** {finding.advice}",

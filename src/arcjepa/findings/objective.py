@@ -13,6 +13,10 @@ from arcjepa.findings.series import end, last_stretch, smooth
 UNRELATED = 2.0
 """Squared distance of unit vectors at right angles."""
 AT_BOUND, FEWEST = 0.01, 3
+LEARNED = 0.1
+"""How far below chance, as a share of it, a loss was that had learned something."""
+BEYOND_CHANCE = 1.05
+"""Times ln(batch) above which no loss among a batch lies for long."""
 
 
 def contrastive_off(record: Record) -> str:
@@ -26,37 +30,58 @@ def prediction(record: Record, split: str) -> pd.Series:
 
 
 def chance_levels(record: Record, split: str) -> pd.Series:
-    """ln(candidates) by epoch: the batch's and, in training, those in the queue by then. Empty if unknown."""
+    """ln(candidates) by epoch: the batch's and, in training, those in the queue by then. Empty if unknown.
+
+    Validation has no queue here. Of a run that does not say its validation batch, as ours do, a loss above what the
+    batch alone allows was contrasted with one.
+    """
     losses, batch = prediction(record, split), record.batch if split == "train" else record.validation_batch
-    queue = record.number("loss.infonce.queue") if split == "train" else 0.0
-    if batch is None or queue is None:
+    queue = record.number("loss.infonce.queue")
+    if batch is None or (queue is None and split == "train"):
         return pd.Series(dtype=float)
-    fill = record.series("queue_fill").reindex(losses.index)
-    return np.log((batch + queue * fill.fillna(1.0).clip(0, 1)).clip(lower=2))
+    known = not queue or "validation_batch" in record.summary
+    alone = split == "val" and (known or smooth(losses).max() <= BEYOND_CHANCE * math.log(max(batch, 2)))
+    fill = record.series("queue_fill").reindex(losses.index).fillna(1.0).clip(0, 1)
+    return np.log((batch + (0.0 if alone else queue or 0.0) * fill).clip(lower=2))
 
 
 def chance(record: Record, limits: Thresholds) -> Finding | Skipped | None:
-    """Contrastive loss at the end >= chance * ln(batch + filled queue), or ln(batch) in validation."""
-    split = "train" if len(prediction(record, "train")) else "val"
-    levels, losses = chance_levels(record, split), prediction(record, split)
-    if not len(levels):
+    """Contrastive loss at the end >= chance * ln(candidates), in training; or in validation alone, if it never was much
+    lower: what was learned and lost there is a plateau."""
+    shares = {split: (prediction(record, split) / chance_levels(record, split)).dropna() for split in ("train", "val")}
+    if not any(map(len, shares.values())):
         return Skipped("lacks settings.training.batch_size and settings.loss.infonce.queue in run.json")
-    share = losses / levels
-    if len(share) < FEWEST or end(share) < limits.chance:
+    if record.assumed:
+        # A loss that was above chance had more candidates than are assumed.
+        shares = {split: share for split, share in shares.items() if smooth(share).max() <= BEYOND_CHANCE}
+    guessing = [s for s, share in shares.items() if len(share) >= FEWEST and end(share) >= limits.chance]
+    if not guessing or (guessing == ["val"] and len(prediction(record, "train")) and _learned(shares["val"], limits)):
         return None
     if record.young:
         return Skipped(f"{record.young}, and the loss starts at chance")
+    return _guessing(record, limits, guessing[0], shares[guessing[0]])
+
+
+def _learned(share: pd.Series, limits: Thresholds) -> bool:
+    return float(share.min()) < limits.chance - LEARNED
+
+
+def _guessing(record: Record, limits: Thresholds, split: str, share: pd.Series) -> Finding:
+    levels, losses = chance_levels(record, split), prediction(record, split)
     first, best = last_stretch(smooth(share) >= limits.chance), share.min()
-    learned = best < limits.chance - 0.1
+    learned = _learned(share, limits)
+    alone = split == "val" and len(prediction(record, "train")) > 0
     return Finding(
         "contrastive loss at chance",
-        "critical",
-        f"The contrastive loss ends at {losses.iloc[-1]:.2f} nats, and guessing among {math.exp(levels.iloc[-1]):.0f} "
-        f"candidates has {levels.iloc[-1]:.2f}.",
+        "warning" if alone else "critical",
+        f"The contrastive loss {'of validation alone ' if alone else ''}ends at {losses.iloc[-1]:.2f} nats, "
+        f"and guessing among {math.exp(levels.iloc[-1]):.0f} candidates has {levels.iloc[-1]:.2f}.",
         {"final": losses.iloc[-1], "chance": levels.iloc[-1], "share_of_chance": end(share), "best_share": best},
         "chance",
         limits.chance,
-        "It had learned and lost it: the learning rate is too high, or embeddings collapsed."
+        "What was learned of the training tasks says nothing of others: they are too few, or too unlike these."
+        if alone
+        else "It had learned and lost it: the learning rate is too high, or embeddings collapsed."
         if learned
         else "Nothing was learned: the context does not determine the target, embeddings collapsed, or the learning "
         "rate is far off.",

@@ -25,13 +25,12 @@ from arcjepa.findings.series import (
     scatter,
     smooth,
 )
+from arcjepa.findings.standstill import FEW, QUIET, left_behind, stalled
 
 UNKNOWN_NOISE = 1.5
 """How much further validation has to rise where epochs are too few or too uneven to tell its noise well."""
 SCATTERS = 3.8
 """There it also has to rise by so many standard deviations: of healthy records with 3 % noise below 2 % do."""
-FEW = 12
-"""Below so many of such epochs a running median would hide the end; instead no earlier rise may be like the last."""
 LAST_RISE = 1.25
 """How much the last rise has to exceed each earlier one."""
 TAIL = 12
@@ -39,17 +38,16 @@ TAIL = 12
 RANGE = 0.1
 """Of losses that reach zero or less: share of their range that a rise has to have."""
 CLEAR, SLIGHT, SLIGHT_DEVIATIONS = "clear", "slight", 3.0
-STILL, QUIET = 0.003, 0.01
-"""Share that a loss that stands still may fall by, and the noise up to which that can be told."""
 CRITERION = {"infonce": "val_prediction", "lejepa": "val_prediction_error"}
 """What early stopping watches, and which epoch's weights are kept."""
 
 
 def plateau(record: Record, limits: Thresholds) -> Finding | Skipped | None:
     """final / best - 1 >= plateau, at least three epochs after the best, of what early stopping watches or of the
-    validation total; and beyond their noise. Or neither improves, nor training, in the last `stalled` of the epochs.
+    validation total; and beyond their noise. Or it does not improve in the last `stalled` of the epochs, nor does
+    training; or in the last `left_behind` of them, while training does.
 
-    A note where early stopping ended the run, where the total alone rises, and where nothing moves.
+    A note where early stopping ended the run, where the total alone rises, and where validation stands still.
     """
     watched = CRITERION.get(record.objective, "")
     columns = [name for name in (watched, "val_total") if len(record.series(name)) >= FEWEST]
@@ -62,7 +60,7 @@ def plateau(record: Record, limits: Thresholds) -> Finding | Skipped | None:
             return _total_alone(record, limits, losses)
         if rise:
             return _worse(record, limits, (losses, name, rise))
-    return _stalled(record, limits, columns[0]) if columns else None
+    return (stalled(record, limits, columns[0]) or left_behind(record, limits, columns[0])) if columns else None
 
 
 def _worse(record: Record, limits: Thresholds, judged: tuple[pd.Series, str, str]) -> Finding:
@@ -127,35 +125,6 @@ def _total_alone(record: Record, limits: Thresholds, losses: pd.Series) -> Findi
         best,
         last,
     )  # fmt: skip
-
-
-def _stalled(record: Record, limits: Thresholds, name: str) -> Finding | None:
-    """Losses within a fraction of a per cent of their smallest since long, in training too."""
-    first, last = 0, int(record.epochs.index[-1])
-    for column in (name, name.replace("val_", "train_")):
-        losses = record.series(column)
-        if len(losses) < FEW or not is_even(losses) or losses.min() <= 0 or noise(losses) > QUIET:
-            return None
-        level, spread = smooth(losses), noise(losses)
-        low = level <= (1 + STILL + 2 * spread) * level.min()
-        first = max(first, int(level.index[low.to_numpy().argmax()]))
-    if last - first < limits.stalled * last:
-        return None
-    losses = record.series(name)
-    return Finding(
-        "plateau",
-        "note",
-        f"Neither validation nor training improves after epoch {first}, for {last - first} epochs.",
-        {"best": losses.min(), "final": losses.iloc[-1], "since": first, "column": name},
-        "stalled",
-        limits.stalled,
-        "The run learned what it could early, or its learning rate, its gradient or its data stopped changing.",
-        "Train for fewer epochs; else see whether learning rate and gradient are what they should be.",
-        "epoch",
-        first,
-        last,
-        record.tries({"training.epochs": max(1, first + FEWEST)}),
-    )
 
 
 def _rise(losses: pd.Series, share: float) -> str:

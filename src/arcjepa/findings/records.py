@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -45,6 +45,7 @@ _WEIGHTS = {
     "hard_negatives": "loss.hard_negatives.weight",
     "commitment": "quantizer.commitment.weight",
 }
+Axis = Literal["epoch", "step", ""]
 _CONTRASTIVE = ("temperature", "queue_fill", "train_relational_weighted", "train_invariance_weighted")
 
 
@@ -58,6 +59,14 @@ class Broken:
     column: str
     """"" for a row that came twice."""
     text: str
+
+
+class Span(NamedTuple):
+    """Where a finding holds."""
+
+    axis: Axis
+    first: int | None
+    last: int | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +113,19 @@ class Record:
         usable = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
         return float(value) if usable else None
 
+    def own(self, path: str) -> float | None:
+        """The same as the run itself has it, None where it is assumed."""
+        return None if self.assumed else self.number(path)
+
+    @property
+    def span(self) -> "Span":
+        """What holds throughout: from the first epoch recorded to the last; of steps where there are no epochs."""
+        tables: dict[Axis, pd.DataFrame] = {"epoch": self.epochs, "step": self.steps}
+        for axis, table in tables.items():
+            if len(table):
+                return Span(axis, int(table.index[0]), int(table.index[-1]))
+        return Span("", None, None)
+
     @property
     def objective(self) -> str:
         """infonce, lejepa or "" where nothing tells."""
@@ -111,14 +133,19 @@ class Record:
         return named if named in ("infonce", "lejepa") else guess_objective(self.epochs)
 
     @property
-    def batch(self) -> float | None:
-        """Sequences per step: as the run was set, else from the speed of its epochs, else as assumed."""
-        size = self.number("training.batch_size")
-        if (size is not None and not self.assumed) or not {"step", "seconds", "sequences_per_second"} <= {*self.epochs}:
+    def own_batch(self) -> float | None:
+        """Sequences per step: as the run was set, else from the speed of its epochs."""
+        size = self.own("training.batch_size")
+        if size is not None or not {"step", "seconds", "sequences_per_second"} <= {*self.epochs}:
             return size
         sequences = self.epochs["seconds"] * self.epochs["sequences_per_second"]
         sizes = (sequences / self.epochs["step"].diff()).replace([np.inf, -np.inf], np.nan).dropna()
-        return float(round(sizes.median())) if len(sizes) else size
+        return float(round(sizes.median())) if len(sizes) else None
+
+    @property
+    def batch(self) -> float | None:
+        """The same, else as assumed."""
+        return self.own_batch or self.number("training.batch_size")
 
     @property
     def validation_batch(self) -> float | None:

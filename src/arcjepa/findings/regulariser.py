@@ -21,6 +21,8 @@ SETTLED = 0.1
 SMALLEST_EPPS_PULLEY = 3.0
 """Below it a small batch tells nothing."""
 RANK_MOVED, FEWEST = 1.5, 3
+LEARNED, START = 1.1, 0.02
+"""Change of the prediction that no embeddings make that stay as they are; first share of the epochs, which shows it."""
 
 
 def lejepa_off(record: Record) -> str:
@@ -38,7 +40,8 @@ def saturated_sigreg(record: Record, limits: Thresholds) -> Finding | Skipped | 
     """(max - min) / median of SIGReg over all epochs, or all but the first tenth, < sigreg_motion, where it should have
     moved.
 
-    It should have where it lies in the band that the normalised form cannot leave, or where ranks changed by half.
+    It should have where it lies in the band that the normalised form cannot leave, or where ranks changed by half;
+    where no rank is recorded, since the first epoch, where the prediction changed by a tenth.
     """
     raw, weighted = record.series("train_sigreg"), record.series("train_sigreg_weighted")
     weight = record.number("loss.sigreg.weight") if record.objective == "infonce" else None
@@ -54,9 +57,19 @@ def saturated_sigreg(record: Record, limits: Thresholds) -> Finding | Skipped | 
     for shown in (every, settled):
         still = len(shown) > FEWEST and over(shown.max() - shown.min(), shown.median()) < limits.sigreg_motion
         banded = len(raw) > 0 and _banded(shown)
-        if still and (banded or moved >= RANK_MOVED):
+        learned = not ranks and shown is every and _learned(record, every)
+        if still and (banded or moved >= RANK_MOVED or learned):
             return _saturated(record, limits, shown, moved, banded)
     return None
+
+
+def _learned(record: Record, sigreg: pd.Series) -> bool:
+    """Whether the embeddings must have changed since the first epochs, which are recorded: the prediction did."""
+    settled = record.objective == "lejepa" and sigreg.median() <= SMALLEST_EPPS_PULLEY
+    error = record.series("train_prediction_error", "train_prediction", "train_prediction_weighted")
+    early = sigreg.index[0] <= max(1, START * sigreg.index[-1])
+    level = smooth(error)
+    return early and not settled and len(error) > 1 and over(level.max(), level.min()) >= LEARNED
 
 
 def _banded(values: pd.Series) -> bool:
@@ -96,14 +109,14 @@ def _saturated(record: Record, limits: Thresholds, shown: pd.Series, moved: floa
 
 def lambda_range(record: Record, limits: Thresholds) -> Finding | Skipped | None:
     """lambda_sigreg outside [lambda_min, lambda_max]: as set, else weighted over raw SIGReg times N / 12.8."""
-    strength = record.number("loss.lambda_sigreg")
+    strength = record.own("loss.lambda_sigreg")
     if strength is None:
-        strength = record.number("lambda_sigreg")
+        strength = record.own("lambda_sigreg")
     if strength is None:
         raw, weighted = record.series("train_sigreg"), record.series("train_sigreg_weighted")
-        if record.objective != "lejepa" or record.batch is None or not len(raw) or not len(weighted):
+        if record.objective != "lejepa" or record.own_batch is None or not len(raw) or not len(weighted):
             return Skipped("lacks settings.loss.lambda_sigreg in run.json")
-        strength = float((weighted / raw.clip(lower=SMALLEST)).median()) * record.batch / PRIMARY_SIGREG
+        strength = float((weighted / raw.clip(lower=SMALLEST)).median()) * record.own_batch / PRIMARY_SIGREG
     if limits.lambda_min <= strength <= limits.lambda_max:
         return None
     low = strength < limits.lambda_min
@@ -120,7 +133,8 @@ def lambda_range(record: Record, limits: Thresholds) -> Finding | Skipped | None
         limits.lambda_min if low else limits.lambda_max,
         "Too weak a SIGReg lets embeddings collapse." if low else "Too strong a SIGReg drowns the prediction.",
         "Go back into the range; 1.0 is its middle.",
-        experiments=record.tries({"lambda_sigreg": 1.0}),
+        *record.span,
+        record.tries({"lambda_sigreg": 1.0}),
     )
 
 

@@ -15,6 +15,10 @@ SMALLEST = 1e-12
 NOISE_LIMITS = 4.0
 """A change counts from so many standard deviations of the noise on."""
 MANY, TENFOLD = 1000, 10
+FEW_ROWS = 1.5
+"""Over the root of their number: by how much more than measured the noise of rows may be."""
+MANY_ROWS, FOR_TWICE = 15, 0.5
+"""Rows of which one may stand out by chance, and how many standard deviations more it takes in twice as many."""
 _MIN_CHANGES = 6
 _MIN_SCATTER = 4
 
@@ -25,20 +29,34 @@ def smooth(series: pd.Series) -> pd.Series:
 
 
 def running_median(series: pd.Series) -> pd.Series:
-    """Over 5 rows, 3 of few, however far apart they are; the values themselves below 8 rows."""
+    """Over 5 rows, 3 of few, however far apart they are; the values themselves below 8 rows.
+
+    Towards the ends over fewer rows, and at the ends by Tukey's rule, which follows a trend: the median of the value,
+    its neighbour's level and where the line through the two levels beside it leads. Exploratory data analysis, 1977.
+    """
     window = 5 if len(series) >= 15 else 3 if len(series) >= 8 else 1
-    return series.rolling(window, center=True, min_periods=window // 2 + 1).median()
+    if window == 1:
+        return series
+    values, level = series.to_numpy(float), series.rolling(window, center=True).median().to_numpy(float, copy=True)
+    if window > 3:
+        level[1], level[-2] = np.median(values[:3]), np.median(values[-3:])
+    for end, beside, next_to in ((0, 1, 2), (-1, -2, -3)):
+        level[end] = np.median([values[end], level[beside], 3 * level[beside] - 2 * level[next_to]])
+    return pd.Series(level, index=series.index)
 
 
 def noise(series: pd.Series) -> float:
-    """Standard deviation of the logarithm of a value about its trend, from changes between neighbours; 0 if unknown.
+    """Standard deviation of the logarithm of a value about its trend; 0 if unknown.
 
-    Robust: the median absolute deviation of the changes, scaled for a Gaussian.
+    From changes between neighbours, or from distances to the line between neighbours where these say less, as they do
+    where the trend bends. Robust: the median absolute deviation of the changes, scaled for a Gaussian.
     """
     changes = np.diff(np.log(np.maximum(series.to_numpy(float), SMALLEST)))[_even(series)]
     if len(changes) < _MIN_CHANGES:
         return 0.0
-    return float(1.4826 * np.median(np.abs(changes - np.median(changes))) / math.sqrt(2))
+    about = float(1.4826 * np.median(np.abs(changes - np.median(changes))) / math.sqrt(2))
+    # Of few rows the distances may be small by chance.
+    return min(about, (1 + FEW_ROWS / math.sqrt(len(changes))) * scatter(series))
 
 
 def absolute_noise(series: pd.Series) -> float:
@@ -70,6 +88,11 @@ def grew(low: float, high: float, factor: float, noise_of: pd.Series) -> bool:
     """Whether `high` is `factor` times `low`, and further from it than the noise of a series explains."""
     ratio = math.log(max(high, SMALLEST)) - math.log(max(low, SMALLEST))
     return ratio >= max(math.log(factor), NOISE_LIMITS * noise(noise_of))
+
+
+def beyond_chance(rows: int) -> float:
+    """How many standard deviations more it takes for one of so many rows to stand out."""
+    return FOR_TWICE * math.log2(max(rows, MANY_ROWS) / MANY_ROWS)
 
 
 def over(high: float, low: float) -> float:
