@@ -97,6 +97,7 @@ RANGES: dict[str, str] = {
     "share": "0 to 1",
     "nats, signed": "any number",
     **dict.fromkeys(("loss", "nats", "nats, or squared units", "squared units", "squared length"), _FROM_ZERO),
+    "processes": "1 to 8",
     **dict.fromkeys(("1", "ratio", "seconds", "1/second", "dimensions", "codes"), _FROM_ZERO),
     **dict.fromkeys(("steps", "epochs", "runs", "tasks", "frames", "sequences", "parameters", "leaves"), _FROM_ZERO),
 }
