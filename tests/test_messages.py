@@ -60,7 +60,7 @@ from arcjepa.errors import UserError
         ("base.optimizer", 3, ["base.optimizer: is 3, should be a mapping of settings"]),
         ("lambda_sigreg", {"x": 1}, ["lambda_sigreg: is {'x': 1}, should be a valid number"]),
         ("base.quantizer.levels", [64] * 8, ["base.quantizer", "levels = [64", "281474976710656 codes", "65536"]),
-        ("base.sequence.curriculum.epochs", [2, 9], ["phases.phase3 at scale laptop", "[2, 9]", "training.epochs = 8"]),
+        ("base.sequence.curriculum.epochs", [2, 9], ["phases.phase3 at scale laptop", "[2, 9]", "training.epochs = 6"]),
         ("base.training.epochs", 3, ["phases.phase3 at scale laptop", "[2, 4]", "training.epochs = 3"]),
         ("scenarios.curriculum_on.training", {"epochs": 3}, ["scenarios.curriculum_on at scale laptop", "[2, 4]"]),
         ("evaluation.pool", 20_000, ["evaluation.pool: is 20000", "at most 9099", "data.synthetic.held_out.laptop"]),

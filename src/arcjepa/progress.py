@@ -45,7 +45,7 @@ def job(snakemake: Any) -> Iterator[Say]:
     path = Path(snakemake.log[0])
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
-    with path.open("a", encoding="utf-8") as log:  # as the ranks of a training do
+    with path.open("a", buffering=1, encoding="utf-8") as log:  # line by line, as the ranks of a training do
         log.write(f"{title} on {platform.node()}, {_environment()}\n")
         both = Tee(sys.stderr, log)
         started = time.monotonic()

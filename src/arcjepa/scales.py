@@ -1,4 +1,4 @@
-"""Values of params.yaml that depend on the scale: `epochs: {tiny: 3, laptop: 8, production: 80}` for `epochs: 8`.
+"""Values of params.yaml that depend on the scale: `epochs: {tiny: 3, laptop: 6, production: 80}` for `epochs: 6`.
 
 Such a mapping says all that there is to say about its leaf, so that no value is hidden by another one elsewhere. A
 scale that it does not name has the value of the scale's parent.

@@ -60,7 +60,7 @@ def test_two_ranks_train_and_nothing_is_stale(project: Project) -> None:
     assert output.count("epoch 3/3") == 1
     assert json.loads((project.path / target).with_name("run.json").read_text())["ranks"] == 2
     log = (project.path / "logs/tiny/train_encoder/phase2-seed0.log").read_text().splitlines()
-    assert ["OMP_NUM_THREADS" in log[0], *("epoch" in line for line in log[1:-1]), "done" in log[-1]] == [True] * 5
+    assert ["OMP_NUM_THREADS" in log[0], *("epoch" in line for line in log[1:-1]), "done" in log[-1]] == [True] * 5, log
 
 
 def test_nothing_to_do_after_run(finished: Project) -> None:
