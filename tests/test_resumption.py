@@ -257,3 +257,20 @@ def test_a_file_system_without_locks_is_told(tmp_path: Path, monkeypatch: pytest
     with Checkpoints(tmp_path, {}, said.append).owned():
         pass
     assert said == [f"warning: {tmp_path}/owner: No locks available: here nothing keeps two trainings of one run apart"]
+
+
+def test_a_lock_whose_file_was_removed_meanwhile_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one before cleared its folder: a third training would find no lock there."""
+    locked: list[int] = []
+    lock = checkpoint.fcntl.flock
+
+    def then_cleared(file: Any, how: int) -> None:
+        lock(file, how)
+        locked.append(how)
+        if len(locked) == 1:
+            (tmp_path / "owner").unlink()
+
+    monkeypatch.setattr(checkpoint.fcntl, "flock", then_cleared)
+    with Checkpoints(tmp_path, {}, str).owned():
+        assert len(locked) == 2
+        assert (tmp_path / "owner").read_text().startswith("process ")

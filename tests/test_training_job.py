@@ -7,7 +7,7 @@ from model_cases import PARAMS
 from arcjepa.config import Params, from_mapping
 from arcjepa.errors import UserError
 from arcjepa.params import put, read_params
-from arcjepa.training_job import ranks_of
+from arcjepa.training_job import TrainingJob, ranks_of
 
 
 def params(**changes: object) -> Params:
@@ -50,3 +50,12 @@ def test_ranks_are_1_to_8_or_auto(value: object, told: str) -> None:
 def test_ranks_divide_every_batch() -> None:
     with pytest.raises(UserError, match=r"ranks: is 3, which does not divide training\.batch_size of baseline, 32"):
         params(ranks=3)
+
+
+def test_as_many_gpus_as_divide_no_batch_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    config = put(read_params(PARAMS), {"scale": "tiny", "ranks": "auto"})
+    files = {"training": "", "synthetic": [], "validation": "", "near_misses": []}
+    job = TrainingJob(config, "baseline", 0, **files, folder="", events="", checkpoints="", code="", log="")
+    with pytest.raises(UserError, match=r"ranks: auto is 3 here, .* divisors of training\.batch_size, 32, up to 8"):
+        job.start(str)

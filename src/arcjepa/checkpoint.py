@@ -15,8 +15,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -65,21 +66,26 @@ class Checkpoints:
 
         The lock ends with the process that has it, however that ends. Errors: UserError where another one keeps it.
         """
-        path = self.folder / OWNER
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file = path.open("a+", encoding="utf-8")
-        except OSError as error:
-            raise self._unwritable(path, error) from None
-        with file:
-            self._lock(path, file)
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {platform.node()}")
-            file.flush()
-            yield
+        path, end = self.folder / OWNER, time.monotonic() + OWNER_SECONDS
+        while True:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                file = path.open("a+b", buffering=0)
+            except OSError as error:
+                raise self._unwritable(path, error) from None
+            with file:
+                self._lock(path, file, end)
+                if not _is(path, file):  # whoever had it has removed it, and the next one has another
+                    continue
+                try:
+                    file.truncate(0)
+                    file.write(f"process {os.getpid()} on {platform.node()}".encode())
+                except OSError as error:
+                    raise self._unwritable(path, error) from None
+                yield
+                return
 
-    def _lock(self, path: Path, file: TextIO) -> None:
-        end = time.monotonic() + OWNER_SECONDS
+    def _lock(self, path: Path, file: FileIO, end: float) -> None:
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -87,7 +93,7 @@ class Checkpoints:
             except BlockingIOError:
                 if time.monotonic() > end:
                     file.seek(0)
-                    owner = file.read() or "another process"
+                    owner = file.read(200).decode(errors="replace") or "another process"
                     raise UserError(
                         f"{path}: {owner} trains this phase with this seed; wait until it has ended, or end it"
                     ) from None
@@ -205,6 +211,14 @@ def _from_bytes(data: bytes, identity: str) -> State:
     if numbers["identity"] != identity:
         raise ValueError("of another training, and moved here")
     return State(tensors, {**numbers, "step": int(numbers["step"])})
+
+
+def _is(path: Path, file: FileIO) -> bool:
+    """Whether an open file is the one that has this name."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _free(folder: Path) -> int:

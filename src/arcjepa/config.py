@@ -13,9 +13,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr, field_validator
 
-from arcjepa.data_settings import Data, Evaluation, TokenSettings, largest_pool
+from arcjepa.data_settings import Data, Evaluation, TokenSettings
 from arcjepa.diagnosis_settings import Thresholds
 from arcjepa.errors import UserError
+from arcjepa.limits import check_pool, check_ranks
 from arcjepa.messages import dotted, problems, revalidated, validated
 from arcjepa.params import check_plain, did_you_mean, leaves, misspelt, overlay, read_params, repeated_leaves
 from arcjepa.scales import NAME, at_scale, scale_parents
@@ -42,7 +43,8 @@ class Params(Settings):
     """auto: the GPU where there is one; cuda: fail where there is none."""
     ranks: Annotated[int, Field(ge=1, le=8)] | Literal["auto"]
     """Processes that train together, each with a GPU of its own where there are GPUs; auto: one for every GPU that the
-    job was given. Numbers are the same but for rounding, so that nothing is stale after a change."""
+    job was given. Numbers are the same but for rounding and what each rank draws for itself (dropout), so that nothing
+    is stale after a change."""
     rank_timeout: Annotated[int, Field(ge=1, le=86400)]
     """Seconds that ranks wait for one another before they take one for dead."""
     change_ranks: bool
@@ -196,8 +198,8 @@ def from_mapping(tree: Mapping[str, Any]) -> Params:
     check_names(params, parents)
     known: dict[str, Tree] = {}
     for name in params.overlays:
-        _check_ranks(params, name, params.phase_settings(name, known))
-    _check_pool(params)
+        check_ranks(params, name, params.phase_settings(name, known))
+    check_pool(params)
     for other in parents:
         if other != scale:
             _check_scale(tree, parents, other)
@@ -228,26 +230,6 @@ def _check_scale(tree: Tree, parents: Mapping[str, str], scale: str) -> None:
         known: dict[str, Tree] = {}
         for name in params.names:
             params.check_phase(name, known)
-
-
-def _check_ranks(params: Params, name: str, phase: Phase) -> None:
-    """UserError where the ranks cannot have equal shares of a batch."""
-    if params.ranks != "auto" and phase.training.batch_size % params.ranks:
-        raise UserError(
-            f"params.yaml: ranks: is {params.ranks}, which does not divide training.batch_size of {name}, "
-            f"{phase.training.batch_size}; allowed are its divisors up to 8, and auto"
-        )
-
-
-def _check_pool(params: Params) -> None:
-    """UserError where there cannot be as many held-out targets as the pool is to have."""
-    asked, most = params.evaluation.pool, largest_pool(params.data, params.evaluation)
-    if asked > most:
-        where = dotted("", ("evaluation", "pool"), params._origins)
-        raise UserError(
-            f"params.yaml: {where}: is {asked}, but there are at most {most} held-out targets to rank against; "
-            f"lower it, or raise {dotted('', ('data', 'synthetic', 'held_out'), params._origins)}"
-        )
 
 
 def check_names(params: Params, taken: Iterable[str]) -> None:

@@ -10,6 +10,9 @@ from arcjepa.errors import UserError
 from arcjepa.signals import ENDING, FAILED
 
 ENDED_TOO = ("SIGINT", "SIGHUP", "SIGQUIT")
+"""Signals that end ranks as they end one process."""
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""Variables that say how many threads a rank has: numbers must not depend on the machine's cores."""
 
 
 def launch(arguments: Sequence[str], ranks: int) -> None:
@@ -23,9 +26,9 @@ def launch(arguments: Sequence[str], ranks: int) -> None:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # pages about what is said here
-    # Numbers must not depend on the machine's cores.
-    os.environ.update(OMP_NUM_THREADS="1", TORCHELASTIC_SIGNALS_TO_HANDLE=_signals())
+    quiet = logging.getLogger("torch.distributed.elastic")  # which has pages about what is said here
+    quiet.propagate, quiet.handlers = False, [logging.NullHandler()]
+    os.environ.update(dict.fromkeys(THREADS, "1"))
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -34,7 +37,8 @@ def launch(arguments: Sequence[str], ranks: int) -> None:
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",
         max_restarts=0,
-        signals_to_handle=_signals(),
+        local_addr="127.0.0.1",  # the host's own name may lead nowhere
+        signals_to_handle=",".join([*(number.name for number in ENDING), *ENDED_TOO]),
     )
     try:
         elastic_launch(config, sys.executable)(*arguments)
@@ -49,7 +53,3 @@ def launch(arguments: Sequence[str], ranks: int) -> None:
             f"rank {place} of {ranks} ended first, {how}, and the others were ended; once what it said is mended, type "
             "the same command again, which goes on from the last checkpoint"
         ) from None
-
-
-def _signals() -> str:
-    return ",".join([*(number.name for number in ENDING), *ENDED_TOO])

@@ -10,8 +10,8 @@ from torch import nn
 from torch.nn import functional
 
 from arcjepa.jepa import Outputs, Relations
-from arcjepa.ranks import gathered, mean_over_ranks, rank, summed, world_size
-from arcjepa.settings import PRIMARY_SIGREG, InfoNCE, Loss, Relational
+from arcjepa.ranks import gathered, mean_of_all, mean_over_ranks, rank, summed, world_size
+from arcjepa.settings import PRIMARY_SIGREG, InfoNCE, Loss, Phase, Relational
 from arcjepa.settings import GradNorm as Balance
 from arcjepa.sigreg import sigreg, sigreg_normalised
 
@@ -247,3 +247,20 @@ def relational(relations: Relations, settings: Relational) -> torch.Tensor:
     context, target = distances[:-1], distances[-1]
     error = (context.mean(0) - target).square().mean()
     return error + settings.self_share * context.var(0, unbiased=False).mean()
+
+
+def global_terms(total: torch.Tensor, terms: Terms) -> tuple[torch.Tensor, Terms]:
+    """The same of the global batch, detached, from each rank's: every term is a mean over its own rows."""
+    mean, *raw = mean_of_all([total.detach(), *(raw.detach() for raw, _ in terms.values())])
+    return mean, {name: (value, weight) for (name, (_, weight)), value in zip(terms.items(), raw, strict=True)}
+
+
+def prediction_error(outputs: Outputs, phase: Phase) -> torch.Tensor:
+    """Squared error of the prediction over the variance of the target: 1 where it is no better than the mean.
+
+    On unit-length embeddings under InfoNCE, which sees directions only. Over the batches of all ranks.
+    """
+    prediction, target = gathered(outputs.prediction.detach().float()), gathered(outputs.target.detach().float())
+    if phase.loss.prediction == "infonce":
+        prediction, target = functional.normalize(prediction, dim=-1), functional.normalize(target, dim=-1)
+    return (prediction - target).square().mean() / target.var(0).mean().clamp(min=1e-12)

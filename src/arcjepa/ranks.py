@@ -6,7 +6,9 @@ a tensor is made of. Gradients of ranks are averaged (`mean_of_all`), so that a 
 has the gradient of the mean over all.
 """
 
+import time
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -14,6 +16,34 @@ from torch import distributed
 
 # As PyTorch calls it since 2.13.
 _all_gather = getattr(distributed, "all_gather_single", None) or distributed.all_gather_into_tensor
+
+
+MOST = 8
+"""Ranks of a group: what is drawn or cut for all has a size that any number of them up to this divides."""
+LATE = "timed out waiting for a rank"
+_patience = {"seconds": 600.0}
+
+
+def form_group(seconds: float) -> None:
+    """Join the group that the environment names, as torchrun does; after so long, one that does not answer is dead."""
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    _patience["seconds"] = seconds
+    distributed.init_process_group(backend, timeout=timedelta(seconds=seconds))
+
+
+def wait_for_device() -> None:
+    """Before a GPU is asked for a number: it may be waiting for a rank, in recorded work that nothing else watches.
+
+    Errors: RuntimeError where it waits for too long.
+    """
+    if world_size() == 1 or not torch.cuda.is_available():
+        return
+    done, end = torch.cuda.Event(), time.monotonic() + _patience["seconds"]
+    done.record()
+    while not done.query():
+        if time.monotonic() > end:
+            raise RuntimeError(LATE)
+        time.sleep(0.0005)
 
 
 def world_size() -> int:

@@ -18,9 +18,9 @@ from arcjepa.errors import UserError
 from arcjepa.inputs import Room, blocks, enough, frames_of, rounded, view_kinds
 from arcjepa.jepa import JEPA, Outputs
 from arcjepa.moments import Moments, moments
-from arcjepa.objectives import Objective, Terms
+from arcjepa.objectives import Objective, Terms, global_terms, prediction_error
 from arcjepa.quantizer import CodebookQuantizer, GumbelQuantizer
-from arcjepa.ranks import gathered, mean_of_all, rank, summed, world_size
+from arcjepa.ranks import MOST, gathered, mean_of_all, rank, summed, wait_for_device, world_size
 from arcjepa.record import Averages, Row, codes, loss_values
 from arcjepa.replay import Replay
 from arcjepa.schedule import learning_rate, make_optimizer
@@ -123,11 +123,10 @@ class Trainer:
     def _validation_batches(self, tokens: Tokens) -> list[Batch]:
         """Whole batches, as the statistics of SIGReg depend on the batch's size, of tasks in a fixed random order."""
         fixed = selection_sequences(tokens, self.phase.sequence, VALIDATION_SEQUENCES)
-        size = min(self.phase.training.batch_size, len(fixed.target)) // world_size() * world_size()
+        most = min(self.phase.training.batch_size, len(fixed.target))
+        size = most // MOST * MOST or most // world_size() * world_size()
         if not size:
-            raise UserError(
-                f"params.yaml: ranks: is {world_size()}, for {len(fixed.target)} sequences to validate with"
-            )
+            raise UserError(f"params.yaml: ranks: is {world_size()}, for {most} sequences to validate with")
         order = randomness.permutations((0, STREAM_VALIDATION, 0), 1, len(fixed.target))[0].numpy()
         context = torch.as_tensor(fixed.context[order], device=self.device).split(size)
         target = torch.as_tensor(fixed.target[order], device=self.device).split(size)
@@ -200,7 +199,7 @@ class Trainer:
         rows: list[Row] = []
         for batch, index in zip(self.validation, self.indices, strict=True):
             outputs, own_total, own_terms = self.forward(self.validation_tokens, batch, index, self.validation_room)
-            total, terms = _global(own_total, own_terms)
+            total, terms = global_terms(own_total, own_terms)
             error = prediction_error(outputs, self.phase)
             rows.append({**loss_values("val", total, terms), "val_prediction_error": error})
             if self.objective.contrast is not None:
@@ -218,7 +217,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()
         self._average_gradients()
-        total, terms = _global(total, terms)
+        total, terms = global_terms(total, terms)
         norm = nn.utils.clip_grad_norm_(self.parameters, self.phase.optimizer.clip)
         # A loss may be infinite where its gradient is not.
         self.stopped.copy_(torch.maximum(self.stopped, (~(norm + total).isfinite()).float()))
@@ -253,6 +252,7 @@ class Trainer:
 
     def check(self, averages: Averages) -> None:
         """Waits for the device. Errors: NotFinite where a gradient was not; no weight was updated since."""
+        wait_for_device()
         if self.stopped:
             columns = averages.columns()
             first = int((~(columns["grad_norm"] + columns["train_total"]).isfinite()).nonzero()[0])
@@ -281,6 +281,7 @@ class Trainer:
         """All terms on the fixed validation sequences; changes nothing, the codebook included."""
         for row in self._validate():
             averages.add(row)
+        wait_for_device()
 
     @torch.no_grad()
     def step_row(self, outputs: Outputs, epoch: int) -> tuple[Row, Moments]:
@@ -294,20 +295,3 @@ class Trainer:
             row["refreshed_codes"], quantizer.refreshed = quantizer.refreshed, 0
         self.codes_used.zero_()
         return row, moments(torch.stack([gathered(outputs.context[:, -1]), gathered(outputs.target)]), self.slices)
-
-
-def _global(total: torch.Tensor, terms: Terms) -> tuple[torch.Tensor, Terms]:
-    """The same of the global batch, detached, from each rank's: every term is a mean over its own rows."""
-    mean, *raw = mean_of_all([total.detach(), *(raw.detach() for raw, _ in terms.values())])
-    return mean, {name: (value, weight) for (name, (_, weight)), value in zip(terms.items(), raw, strict=True)}
-
-
-def prediction_error(outputs: Outputs, phase: Phase) -> torch.Tensor:
-    """Squared error of the prediction over the variance of the target: 1 where it is no better than the mean.
-
-    On unit-length embeddings under InfoNCE, which sees directions only. Over the batches of all ranks.
-    """
-    prediction, target = gathered(outputs.prediction.detach().float()), gathered(outputs.target.detach().float())
-    if phase.loss.prediction == "infonce":
-        prediction, target = nn.functional.normalize(prediction, dim=-1), nn.functional.normalize(target, dim=-1)
-    return (prediction - target).square().mean() / target.var(0).mean().clamp(min=1e-12)

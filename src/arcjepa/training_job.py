@@ -1,6 +1,7 @@
 """The training of one phase with one seed as the workflow asks for it: in this process, or in one for each GPU.
 
-`python -m arcjepa.training_job FILE` is one rank of it, started by `start` or by torchrun; FILE is the job as JSON.
+`python -m arcjepa.training_job FILE` is one rank of it, started by `start`, or by torchrun on one machine; FILE is the
+job as JSON.
 """
 
 import json
@@ -12,7 +13,6 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 from arcjepa.config import Params, from_mapping
 from arcjepa.errors import UserError
 from arcjepa.progress import Say, Tee
+from arcjepa.ranks import LATE, MOST, form_group, gathered
 
 ENDED_BY_THEN = 3.0
 """Seconds that a rank that fails waits before it says so: one that only lost another is ended by then."""
@@ -48,7 +49,12 @@ class TrainingJob:
     def start(self, say: Say) -> None:
         """Train. Errors: as `runs.train` and `launch`."""
         settings = from_mapping(self.config)
-        ranks = ranks_of(settings)
+        ranks, batch = ranks_of(settings), settings.phase_settings(self.phase).training.batch_size
+        if batch % ranks or ranks > MOST:
+            raise UserError(
+                f"params.yaml: ranks: auto is {ranks} here, as many as there are GPUs; allowed are divisors of "
+                f"training.batch_size, {batch}, up to {MOST}"
+            )
         if ranks == 1:
             self.run(settings, say)
             return
@@ -96,6 +102,7 @@ def ranks_of(settings: Params) -> int:
 
 def main(path: str) -> None:
     """One of the processes that train together, as the environment says which."""
+    started_by = os.getppid()
     import torch
     from torch import distributed
 
@@ -105,23 +112,24 @@ def main(path: str) -> None:
     with Path(job.log).open("a", encoding="utf-8") as log:
         both = Tee(sys.stderr, log)
         say = _sayer(both, job, "" if rank == 0 else f"rank {rank}: ")
+        others: list[int] = []
         try:
             if settings.device != "cpu" and torch.cuda.is_available():
                 torch.cuda.set_device(local)
-            timeout = timedelta(seconds=settings.rank_timeout)
-            backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-            distributed.init_process_group(backend, timeout=timeout)
-            _end_with_others()
+            form_group(settings.rank_timeout)
+            others = _end_with_others(started_by)
             job.run(settings, say)
             distributed.barrier()
             os._exit(0)  # at once: to the others, a rank that is gone is one that failed
         except UserError as told:
-            _fail(rank > 0, say, f"error: {told}")
+            _fail(others if rank > 0 else None, say, f"error: {told}")
+        except SystemExit as ended:  # after a signal; not through what waits for the others
+            os._exit(int(ended.code or 0))
         except Exception as error:
-            if isinstance(error, RuntimeError) and re.search("timed? ?out", str(error), re.IGNORECASE):
+            if isinstance(error, RuntimeError) and re.search(f"Timed out waiting|Wait timeout|{LATE}", str(error)):
                 late = f"a rank did not answer within {settings.rank_timeout} s (params.yaml: rank_timeout)"
-                _fail(True, say, f"error: {late}")
-            _fail(True, both.write, "".join(traceback.format_exception(error)))
+                _fail(others, say, f"error: {late}")
+            _fail(others, both.write, "".join(traceback.format_exception(error)))
 
 
 def _sayer(stream: Tee, job: TrainingJob, prefix: str) -> Say:
@@ -129,23 +137,23 @@ def _sayer(stream: Tee, job: TrainingJob, prefix: str) -> Say:
     return lambda line: print(f"{title}{line}", file=stream)
 
 
-def _fail(others_may_know: bool, tell: Callable[[str], object], what: str) -> NoReturn:
-    if others_may_know:
+def _fail(others: list[int] | None, tell: Callable[[str], object], what: str) -> NoReturn:
+    """End, and say why, unless one of the others, where they are given, was the first to fail."""
+    if others is not None:
         time.sleep(ENDED_BY_THEN)
-    tell(what)
+    if all(_is_there(pid) for pid in others or []):
+        tell(what)
     os._exit(1)  # not through what waits for the ranks that are gone
 
 
-def _end_with_others() -> None:
-    """From now on this process ends soon after another rank, or the process that started them, is gone.
+def _end_with_others(started_by: int) -> list[int]:
+    """From now on this process ends soon after another rank, or the process that started them, is gone: all ranks.
 
     Its main thread may wait for a GPU that waits for a rank that is no more, and see no signal.
     """
     import torch
 
-    from arcjepa.ranks import gathered
-
-    started_by, ranks = os.getppid(), gathered(torch.tensor([os.getpid()])).tolist()
+    ranks: list[int] = gathered(torch.tensor([os.getpid()])).tolist()
 
     def watch() -> None:
         while os.getppid() == started_by and all(_is_there(pid) for pid in ranks):
@@ -154,6 +162,7 @@ def _end_with_others() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+    return ranks
 
 
 def _is_there(pid: int) -> bool:

@@ -1,0 +1,31 @@
+"""What settings of different sections cannot be together."""
+
+from typing import TYPE_CHECKING
+
+from arcjepa.data_settings import largest_pool
+from arcjepa.errors import UserError
+from arcjepa.messages import dotted
+from arcjepa.settings import Phase
+
+if TYPE_CHECKING:  # config imports this
+    from arcjepa.config import Params
+
+
+def check_ranks(params: "Params", name: str, phase: Phase) -> None:
+    """UserError where the ranks cannot have equal shares of a batch."""
+    if params.ranks != "auto" and phase.training.batch_size % params.ranks:
+        raise UserError(
+            f"params.yaml: ranks: is {params.ranks}, which does not divide training.batch_size of {name}, "
+            f"{phase.training.batch_size}; allowed are its divisors up to 8, and auto"
+        )
+
+
+def check_pool(params: "Params") -> None:
+    """UserError where there cannot be as many held-out targets as the pool is to have."""
+    asked, most = params.evaluation.pool, largest_pool(params.data, params.evaluation)
+    if asked > most:
+        where = dotted("", ("evaluation", "pool"), params._origins)
+        raise UserError(
+            f"params.yaml: {where}: is {asked}, but there are at most {most} held-out targets to rank against; "
+            f"lower it, or raise {dotted('', ('data', 'synthetic', 'held_out'), params._origins)}"
+        )
