@@ -11,10 +11,10 @@ PARTS = {
         *("machine", "tokeniser", "generator", "preparation", "sigreg", "quantizer", "training", "evaluation"),
         "workflow",
     ),
-    "cuda": ("machine", "training", "evaluation", "sigreg"),
+    "cuda": ("machine", "training", "evaluation", "sigreg", "ranks"),
 }
 CORPUS = "corpus"
-NEEDS_CORPUS = ("training", "evaluation")
+NEEDS_CORPUS = ("training", "evaluation", "ranks")
 """The job that makes the tokens which others train on, and these."""
 CHOICES = {
     "cpu": {
@@ -23,6 +23,7 @@ CHOICES = {
     },
     "cuda": {
         "training": ("baseline", "phase1", "phase2", "phase3", "phase3@window=7", "phase2@tasks=50000"),
+        "ranks": ("baseline", "phase2"),
     },
 }
 

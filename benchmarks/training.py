@@ -43,7 +43,7 @@ CORPUS = "corpus-{}.safetensors"
 def measure(job: Job) -> Iterator[Row]:
     """Rows of one variant, or of all the phases one after the other."""
     torch.set_num_threads(1)
-    names = [job.choice] if job.choice else params_at(_scale(job)).names
+    names = [job.choice] if job.choice else params_at(scale_of(job)).names
     for choice in names:
         yield _variant(job, choice)
 
@@ -52,12 +52,13 @@ def prepare(job: Job) -> Iterator[Row]:
     """The tokens that all variants train on, in files."""
     from arcjepa.tokens import save_tokens
 
-    for name, tokens in zip(("training", "validation"), _made_up(params_at(_scale(job)), job.small), strict=True):
+    for name, tokens in zip(("training", "validation"), _made_up(params_at(scale_of(job)), job.small), strict=True):
         save_tokens(job.scratch / CORPUS.format(name), tokens)
     yield from ()
 
 
-def _scale(job: Job) -> str:
+def scale_of(job: Job) -> str:
+    """The scale that is measured on a device."""
     return "tiny" if job.small else SCALES[job.device]
 
 
@@ -71,7 +72,7 @@ def _made_up(params: "Params", small: bool) -> list[Any]:
     return [tokenise(Frames.from_tasks(shard), params.tokens) for shard in shards]
 
 
-def _corpus(folder: Path, params: "Params", tasks: int) -> "Corpus":
+def corpus_of(folder: Path, params: "Params", tasks: int) -> "Corpus":
     """What `prepare` left, repeated up to so many tasks; half of them are called real, so that sources are mixed."""
     from arcjepa.corpus import Corpus
     from arcjepa.shards import join_tokens
@@ -91,14 +92,14 @@ def _settings(job: Job, choice: str) -> tuple["Params", str, int]:
         tree[f"phases.{name}.sequence.window"] = int(said["window"])
     if "batch" in said:
         tree["base.training.batch_size"] = int(said["batch"])
-    return params_at(_scale(job), tree), name, int(said.get("tasks", 0))
+    return params_at(scale_of(job), tree), name, int(said.get("tasks", 0))
 
 
 def _variant(job: Job, choice: str) -> Row:
     from arcjepa.trainer import Trainer
 
     params, name, tasks = _settings(job, choice)
-    phase, corpus = params.phase_settings(name), _corpus(job.scratch, params, tasks)
+    phase, corpus = params.phase_settings(name), corpus_of(job.scratch, params, tasks)
     made: list[Trainer] = []
     values: dict[str, float | str] = {}
     values["set-up s"] = seconds(lambda: made.append(Trainer(phase, corpus, 0, job.device)), job.device)

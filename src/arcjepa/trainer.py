@@ -5,6 +5,7 @@ as a whole, and waits for nothing in it. Where several ranks train, each has its
 same weights: what a batch decides is exchanged, and what is recorded is of the global batch.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -33,6 +34,7 @@ STREAM_VALIDATION = 25
 VALIDATION_SEQUENCES, RECORD_EVERY, RECORD_ROWS = 2048, 100, 40
 COMPILER: dict[str, str | int | bool | Callable] = {"deterministic": True}
 """What the compiler is told: to time no variants, as the fastest is not the same in every run."""
+warnings.filterwarnings("ignore", message="TensorFloat32 tensor cores")  # products in float32 are few, and meant so
 
 
 @dataclass

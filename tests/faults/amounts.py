@@ -1,4 +1,7 @@
-"""How often a fault is tried: a few times in continuous integration, often with ARCJEPA_FAULTS=full."""
+"""How often a fault is tried: a few times in continuous integration, often with ARCJEPA_FAULTS=full.
+
+ARCJEPA_FAULTS_DEVICE=cuda has the trainings of test_resume_killed, test_resume_signals and test_ranks_ended on GPUs.
+"""
 
 import functools
 import os
@@ -9,11 +12,15 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 
 FULL = os.environ.get("ARCJEPA_FAULTS") == "full"
+DEVICE = os.environ.get("ARCJEPA_FAULTS_DEVICE", "cpu")
+ON_DEVICE = "" if DEVICE == "cpu" else ", on a GPU"
+EPOCHS = 6 if DEVICE == "cpu" else 300
+"""Of a training that is to be hit by a fault: a GPU takes milliseconds for a tiny one."""
 
 
-def amount(few: int, many: int) -> int:
-    """`few`, or `many` where the full suite is asked for."""
-    return many if FULL else few
+def amount(few: int, many: int, on_gpu: int | None = None) -> int:
+    """`few`, or `many` where the full suite is asked for, or so many of them on a GPU."""
+    return (many if DEVICE == "cpu" or on_gpu is None else on_gpu) if FULL else few
 
 
 def examples(few: int = 300, many: int = 10_000) -> settings:

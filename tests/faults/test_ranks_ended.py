@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
-from amounts import FULL, amount, fault
+from amounts import DEVICE, EPOCHS, FULL, ON_DEVICE, amount, fault
 from model_cases import PARAMS, tiny_corpus
 from trainings import newest_step, results_of_run
 
@@ -33,8 +33,8 @@ try:
 except UserError as error:
     raise SystemExit(f"error: {error}")
 """
-STEPS, LIMIT = 24, 120
-SIGNALS = [number for number in ENDING for _ in range(20)] if FULL else [signal.SIGUSR1]
+STEPS, LIMIT = 4 * EPOCHS, 300
+SIGNALS = [number for number in ENDING for _ in range(amount(1, 20, 2))] if FULL else [signal.SIGUSR1]
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +51,9 @@ class Ranks:
     def __init__(self, tokens: Path, folder: Path, **leaves: Any) -> None:
         self.folder, self.log = folder, folder / "log"
         folder.mkdir(exist_ok=True)
-        training = {"epochs": 6, "sequences": 64, "batch_size": 16, "checkpoint_seconds": 3600}
+        training = {"epochs": EPOCHS, "sequences": 64, "batch_size": 16, "checkpoint_seconds": 3600}
         changes = {f"base.training.{name}": value for name, value in training.items()}
-        changes |= {"scale": "tiny", "device": "cpu", "ranks": 2, "base.model.dropout": 0.3, **leaves}
+        changes |= {"scale": "tiny", "device": DEVICE, "ranks": 2, "base.model.dropout": 0.3, **leaves}
         job = TrainingJob(
             config=put(read_params(PARAMS), changes),
             phase="baseline",
@@ -111,8 +111,8 @@ def test_two_ranks_repeat_bitwise(tokens: Path, whole: dict[str, str], tmp_path:
     assert json.loads((tmp_path / "run/run.json").read_text())["ranks"] == 2
 
 
-@pytest.mark.parametrize("number", range(amount(1, 20)))
-@fault("a rank killed")
+@pytest.mark.parametrize("number", range(amount(1, 20, 18)))
+@fault(f"a rank killed{ON_DEVICE}")
 def test_a_killed_rank_ends_the_job_soon(tokens: Path, whole: dict[str, str], number: int, tmp_path: Path) -> None:
     rng, saving = random.Random(number), {"base.training.checkpoint_seconds": 0}
     ranks = Ranks(tokens, tmp_path / "run", **saving)
@@ -135,7 +135,7 @@ def test_a_killed_rank_ends_the_job_soon(tokens: Path, whole: dict[str, str], nu
 
 
 @pytest.mark.parametrize(("number", "which"), [*enumerate(SIGNALS)])
-@fault("SIGTERM, SIGUSR1 or SIGUSR2 to ranks")
+@fault(f"SIGTERM, SIGUSR1 or SIGUSR2 to ranks{ON_DEVICE}")
 def test_a_signal_to_any_saves_on_all(
     tokens: Path, whole: dict[str, str], number: int, which: signal.Signals, tmp_path: Path
 ) -> None:
@@ -158,8 +158,8 @@ def test_a_signal_to_any_saves_on_all(
     assert again.results() == whole
 
 
-@pytest.mark.parametrize("number", range(amount(0, 5)))  # each takes its timeout, and half a minute more
-@fault("a rank stopped")
+@pytest.mark.parametrize("number", range(amount(0, 5, 2)))  # each takes its timeout, and half a minute more
+@fault(f"a rank stopped{ON_DEVICE}")
 def test_a_stopped_rank_ends_the_job_after_the_timeout(tokens: Path, number: int, tmp_path: Path) -> None:
     ranks = Ranks(tokens, tmp_path / "run", rank_timeout=5)
     ranks.until("epoch 1/")

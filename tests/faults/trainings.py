@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from amounts import DEVICE, EPOCHS
 from model_cases import budget, run_in, tiny_corpus, tiny_phase
 
 from arcjepa import checkpoint, runs, trainer
@@ -37,9 +38,9 @@ STATE = "state.sha256"
 
 
 def tiny_run(variant: str, seconds: float = 0.0) -> Phase:
-    """18 steps in 6 epochs, with so long between checkpoints."""
+    """Three steps an epoch, with so long between checkpoints."""
     name, changes = VARIANTS[variant]
-    return budget(tiny_phase(name, changes), epochs=6, sequences=48, batch_size=16, checkpoint_seconds=seconds)
+    return budget(tiny_phase(name, changes), epochs=EPOCHS, sequences=48, batch_size=16, checkpoint_seconds=seconds)
 
 
 def go_on(folder: Path, phase: Phase, die: tuple[int, str] | None = None, **changes: Any) -> None:
@@ -50,7 +51,7 @@ def go_on(folder: Path, phase: Phase, die: tuple[int, str] | None = None, **chan
     if die is not None:
         _die_inside(*die)
     folder.mkdir(exist_ok=True)
-    run = replace(run_in(folder), checkpoints=folder / "kept", **changes)
+    run = replace(run_in(folder), device=DEVICE, checkpoints=folder / "kept", **changes)
     with (folder / "said").open("a") as said:
         sys.stderr = said
         runs.train(phase, tiny_corpus(), run, partial(print, file=said, flush=True))
