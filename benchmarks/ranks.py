@@ -19,8 +19,8 @@ from benchmarks.training import corpus_of, scale_of, steps
 TITLE = "Several GPUs"
 ABOUT = (
     "A phase at scale production as in the table of training, on 1, 2, 4 and 8 of the GPUs that there are: a process "
-    "for each, and the batch of one GPU on every one of them. `% of linear` is sequences/s against so many times those of "
-    "one GPU alone, round by round in the same run. Every step waits for all ranks."
+    "for each, and the batch of one GPU on every one of them. `% of linear` is sequences/s against so many times those "
+    "of one GPU alone, round by round in the same run. Every step waits for all ranks."
 )
 CHARTS = (Chart("ranks", "Sequences a second against ranks", "ranks", "sequences/s"),)
 COUNTS = (1, 2, 4, 8)

@@ -27,7 +27,7 @@ def fake_gpu(monkeypatch: pytest.MonkeyPatch) -> list[FakeGraph]:
     made: list[FakeGraph] = []
 
     @contextmanager
-    def nothing(_: Any) -> Any:
+    def nothing(_: Any, stream: Any = None) -> Any:
         yield
 
     stream = SimpleNamespace(wait_stream=lambda other: None)

@@ -15,7 +15,7 @@ from arcjepa.dataset import context_frames
 from arcjepa.encoder import TokenEncoder, pool, spread
 from arcjepa.predictor import Predictor
 from arcjepa.quantizer import NoQuantizer, Quantized, QuantizerModule, make_quantizer
-from arcjepa.ranks import summed, world_size
+from arcjepa.ranks import mean_and_variance, world_size
 from arcjepa.settings import Phase
 from arcjepa.views import TokenBatch
 
@@ -32,8 +32,7 @@ class BatchNorm(nn.BatchNorm1d):
             return super().forward(x)
         with torch.autocast(x.device.type, enabled=False):
             rows = x.float()
-            mean = summed(rows.mean(0)) / world_size()
-            variance = summed((rows - mean).square().mean(0)) / world_size()
+            mean, variance = mean_and_variance(rows)
             self._follow(mean.detach(), variance.detach(), len(x) * world_size())
             return ((rows - mean) * (variance + self.eps).rsqrt() * self.weight + self.bias).to(x.dtype)
 

@@ -4,13 +4,14 @@ Shapes: B sequences, F context frames, N near misses, D dimensions, S object slo
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import nn
 from torch.nn import functional
 
 from arcjepa.jepa import Outputs, Relations
-from arcjepa.ranks import gathered, mean_of_all, mean_over_ranks, rank, summed, world_size
+from arcjepa.ranks import gathered, mean_and_variance, mean_of_all, mean_over_ranks, rank, summed, world_size
 from arcjepa.settings import PRIMARY_SIGREG, InfoNCE, Loss, Phase, Relational
 from arcjepa.settings import GradNorm as Balance
 from arcjepa.sigreg import sigreg, sigreg_normalised
@@ -249,10 +250,17 @@ def relational(relations: Relations, settings: Relational) -> torch.Tensor:
     return error + settings.self_share * context.var(0, unbiased=False).mean()
 
 
-def global_terms(total: torch.Tensor, terms: Terms) -> tuple[torch.Tensor, Terms]:
-    """The same of the global batch, detached, from each rank's: every term is a mean over its own rows."""
-    mean, *raw = mean_of_all([total.detach(), *(raw.detach() for raw, _ in terms.values())])
-    return mean, {name: (value, weight) for (name, (_, weight)), value in zip(terms.items(), raw, strict=True)}
+def global_terms(
+    total: torch.Tensor, terms: Terms, others: Sequence[torch.Tensor] = ()
+) -> tuple[torch.Tensor, Terms, list[torch.Tensor]]:
+    """The same of the global batch, detached, from each rank's: every term is a mean over its own rows.
+
+    And the means over ranks of other tensors, which cost no exchange of their own.
+    """
+    raw = [value.detach() for value, _ in terms.values()]
+    mean, *means = mean_of_all([total.detach(), *raw, *others])
+    of_all = zip(terms.items(), means, strict=False)
+    return mean, {name: (value, weight) for (name, (_, weight)), value in of_all}, means[len(raw) :]
 
 
 def prediction_error(outputs: Outputs, phase: Phase) -> torch.Tensor:
@@ -260,7 +268,9 @@ def prediction_error(outputs: Outputs, phase: Phase) -> torch.Tensor:
 
     On unit-length embeddings under InfoNCE, which sees directions only. Over the batches of all ranks.
     """
-    prediction, target = gathered(outputs.prediction.detach().float()), gathered(outputs.target.detach().float())
+    prediction, target = outputs.prediction.detach().float(), outputs.target.detach().float()
     if phase.loss.prediction == "infonce":
         prediction, target = functional.normalize(prediction, dim=-1), functional.normalize(target, dim=-1)
-    return (prediction - target).square().mean() / target.var(0).mean().clamp(min=1e-12)
+    error, rows = (prediction - target).square().mean(1, keepdim=True), len(target) * world_size()
+    mean, variance = mean_and_variance(torch.cat([error, target], 1))
+    return mean[0] / (variance[1:].mean() * rows / (rows - 1)).clamp(min=1e-12)

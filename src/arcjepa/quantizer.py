@@ -134,7 +134,9 @@ class CodebookQuantizer(StartedQuantizer):
 
     @torch.no_grad()
     def _learn(self, x: torch.Tensor, codes: torch.Tensor, mask: torch.Tensor) -> None:
-        counts, sums = (summed(part) for part in _counts_and_sums(x, codes, mask, self.codes))
+        counts, sums = _counts_and_sums(x, codes, mask, self.codes)
+        counts, sums = summed(torch.cat([counts[:, None], sums], 1)).split([1, x.shape[1]], 1)
+        counts = counts[:, 0]
         self.counts.lerp_(counts, 1 - self.decay)
         self.sums.lerp_(sums, 1 - self.decay)
         smoothed = (self.counts + EPSILON) / (1 + self.codes * EPSILON / self.counts.sum())

@@ -21,6 +21,8 @@ class Replay(Generic[T]):
     def __init__(self, function: Callable[[], T], recorded: bool) -> None:
         self._function, self._recorded = function, recorded
         self._calls = 0
+        self._stream: torch.cuda.Stream | None = None
+        """Its own, as memory that a recording is to reuse must not belong to the default stream."""
         self._graph: torch.cuda.CUDAGraph | None = None
         self._result: T | None = None
 
@@ -33,17 +35,16 @@ class Replay(Generic[T]):
             return self._aside()
         if self._graph is None:
             self._graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self._graph):
+            with torch.cuda.graph(self._graph, stream=self._stream):
                 self._result = self._function()
         self._graph.replay()
         assert self._result is not None
         return self._result
 
     def _aside(self) -> T:
-        """On a stream of its own, as memory that a recording is to reuse must not belong to the default stream."""
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
+        self._stream = self._stream or torch.cuda.Stream()
+        self._stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._stream):
             result = self._function()
-        torch.cuda.current_stream().wait_stream(stream)
+        torch.cuda.current_stream().wait_stream(self._stream)
         return result

@@ -201,7 +201,7 @@ class Trainer:
         rows: list[Row] = []
         for batch, index in zip(self.validation, self.indices, strict=True):
             outputs, own_total, own_terms = self.forward(self.validation_tokens, batch, index, self.validation_room)
-            total, terms = global_terms(own_total, own_terms)
+            total, terms, _ = global_terms(own_total, own_terms)
             error = prediction_error(outputs, self.phase)
             rows.append({**loss_values("val", total, terms), "val_prediction_error": error})
             if self.objective.contrast is not None:
@@ -218,8 +218,7 @@ class Trainer:
         outputs, total, terms = self._loss()
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()
-        self._average_gradients()
-        total, terms = global_terms(total, terms)
+        total, terms = self._averaged(total, terms)
         norm = nn.utils.clip_grad_norm_(self.parameters, self.phase.optimizer.clip)
         # A loss may be infinite where its gradient is not.
         self.stopped.copy_(torch.maximum(self.stopped, (~(norm + total).isfinite()).float()))
@@ -233,12 +232,17 @@ class Trainer:
         self.count += 1
         return Step(outputs, total, terms, norm, prediction_error(outputs, self.phase))
 
-    def _average_gradients(self) -> None:
-        """Over the ranks, in one exchange after the backward pass: 5 M numbers are too few for hiding it behind that
-        pass, as DistributedDataParallel does, to be worth hooks in what is compiled and recorded as a whole."""
-        if world_size() > 1:
-            gradients = [p.grad for p in self.parameters if p.grad is not None]
-            torch._foreach_copy_(gradients, mean_of_all(gradients))
+    def _averaged(self, total: torch.Tensor, terms: Terms) -> tuple[torch.Tensor, Terms]:
+        """The gradients become those of the global batch, and with them what is returned.
+
+        In one exchange after the backward pass: 5 M numbers are too few for hiding it behind that pass, as
+        DistributedDataParallel does, to be worth hooks in what is compiled and recorded as a whole.
+        """
+        gradients = [p.grad for p in self.parameters if p.grad is not None] if world_size() > 1 else []
+        total, terms, averages = global_terms(total, terms, gradients)
+        if gradients:
+            torch._foreach_copy_(gradients, averages)
+        return total, terms
 
     def train_step(self, averages: Averages) -> Step:
         """One update of the weights; whether the gradient was finite, `check` asks later."""
