@@ -1,6 +1,7 @@
 """The kernels against plain PyTorch, through Triton's interpreter: run by test_kernels.py, with TRITON_INTERPRET=1."""
 
 import sys
+from types import SimpleNamespace
 
 import torch
 import triton
@@ -8,6 +9,7 @@ from model_cases import batch_of, tiny_corpus
 
 from arcjepa import kernels
 from arcjepa.attention import Packing, addends, attend
+from arcjepa.encoder import _Pooled, _pooled
 from arcjepa.sigreg import _STEP, KNOTS, _means, _slopes
 
 FRAMES, HEADS, HEAD = 24, 2, 12
@@ -41,21 +43,46 @@ def attention() -> None:
     close(by_frame.sum(0).mT, to_weight, "gradient along the weights of relations")
 
 
+def pool() -> None:
+    """Sums, maxima and their gradients, several objects alike and a frame without any."""
+    batch = batch_of(tiny_corpus().training, range(FRAMES), 500)
+    batch.valid[3], batch.places[3] = False, len(batch.slots)
+    own = batch.slots // batch.valid.shape[1] == 3
+    batch.slots[own], batch.present[own] = batch.valid.numel(), False
+    objects = torch.randn(len(batch.slots), HEADS * HEAD).round(decimals=1)
+    objects[1::2] = objects[:-1:2]
+    objects.requires_grad_()
+    wanted = _pooled(objects, batch)
+    along = [torch.randn_like(part) for part in wanted]
+    to_objects = torch.autograd.grad(wanted, objects, along)[0]
+    sums, largest = (torch.full_like(part, torch.nan) for part in wanted)
+    ties, (packed, width) = torch.full_like(sums, -1, dtype=torch.int32), objects.shape
+    places, columns = batch.places.contiguous(), kernels.POOL_COLUMNS
+    grid = FRAMES, triton.cdiv(width, columns)
+    kernels._pool_kernel[grid](
+        objects.detach(), places, sums, largest, ties, packed, places.shape[1], width, BLOCK=columns
+    )
+    assert ties.max() > 1
+    assert ties[3].eq(0).all()
+    close(sums, wanted[0], "sums")
+    close(largest, wanted[1], "maxima")
+    kept = SimpleNamespace(saved_tensors=(objects.detach(), largest, ties, batch.slots), slots=places.shape[1])
+    close(_Pooled.backward(kept, *along)[0], to_objects, "gradient along the objects")
+
+
 def epps_pulley() -> None:
     """Means and slopes, of sizes that no block divides."""
     sets, rows, columns, knots, parts = 2, 700, 40, KNOTS - 1, 3
     x, along = 2 * torch.randn(sets, rows, columns), torch.randn(sets, 2, knots, columns)
-    waves = torch.cos(_STEP * x.double()), torch.sin(_STEP * x.double())
-    sizes = {"K": knots, "ROWS": kernels.ROWS, "COLUMNS": kernels.COLUMNS}
-    blocks = triton.cdiv(columns, kernels.COLUMNS)
+    waves = torch.stack([torch.cos(_STEP * x.double()), torch.sin(_STEP * x.double())])
     sums, slopes = torch.full((sets, parts, 2, knots, columns), torch.nan), torch.full_like(x, torch.nan)
-    kernels._means_kernel[sets, blocks, parts](x, sums, rows, columns, _STEP, **sizes)
-    kernels._slopes_kernel[triton.cdiv(rows, kernels.ROWS), blocks, sets](
-        x, along, slopes, rows, columns, _STEP, **sizes
-    )
-    close(sums.sum(1) / rows, _means(*waves), "means")
-    close(slopes, _slopes(*waves, along.double()), "slopes")
+    blocks = triton.cdiv(columns, kernels.MEANS["COLUMNS"])
+    kernels._means_kernel[sets, blocks, parts](x, sums, rows, columns, _STEP, K=knots, **kernels.MEANS)
+    blocks = triton.cdiv(rows, kernels.SLOPES["ROWS"]), triton.cdiv(columns, kernels.SLOPES["COLUMNS"])
+    kernels._slopes_kernel[*blocks, sets](x, along, slopes, rows, columns, _STEP, K=knots, **kernels.SLOPES)
+    close(sums.sum(1) / rows, _means(waves), "means")
+    close(slopes, _slopes(waves, along.double()), "slopes")
 
 
 torch.manual_seed(0)
-{"attention": attention, "epps_pulley": epps_pulley}[sys.argv[1]]()
+{"attention": attention, "pool": pool, "epps_pulley": epps_pulley}[sys.argv[1]]()

@@ -4,10 +4,13 @@ Shapes: M frames, S object slots, T = S + 1 tokens (the grid token first), W wid
 P slots of a batch that are computed, or with the M grid tokens before them, as packed tokens.
 """
 
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn import functional
 
+from arcjepa import kernels
 from arcjepa.attention import AttentionBias, Packing, attend, attend_packed, move
 from arcjepa.layout import COLUMNS
 from arcjepa.settings import Model
@@ -150,7 +153,37 @@ def spread(objects: torch.Tensor, batch: TokenBatch) -> torch.Tensor:
 
 def pool(grid: torch.Tensor, objects: torch.Tensor, batch: TokenBatch) -> torch.Tensor:
     """(M, 3 W): the grid token, the sum over objects (scaled, so that counting works) and their maximum."""
+    total, largest = _Pooled.apply(objects, batch.places, batch.slots) if objects.is_cuda else _pooled(objects, batch)
+    return torch.cat([grid, total / 4, largest], dim=-1)
+
+
+def _pooled(objects: torch.Tensor, batch: TokenBatch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sum and maximum (M, W) over the objects of each frame, zero where there are none."""
     padded, present = spread(objects, batch), batch.valid[..., None]
     largest = padded.masked_fill(~present, -1e9).amax(1)
-    largest = torch.where(batch.valid.any(1)[:, None], largest, torch.zeros_like(largest))
-    return torch.cat([grid, (padded * present).sum(1) / 4, largest], dim=-1)
+    return (padded * present).sum(1), torch.where(present.any(1), largest, torch.zeros_like(largest))
+
+
+class _Pooled(torch.autograd.Function):
+    """The same by a kernel of our own, that reads what lies packed: the compiler's takes ten times as long."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, objects: torch.Tensor, places: torch.Tensor, slots: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        total, largest, ties = kernels.pool(objects, places)
+        ctx.save_for_backward(objects, largest, ties, slots)
+        ctx.slots = places.shape[1]
+        return total, largest
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        """As torch.amax, which gives each of several largest an equal part."""
+        objects, largest, ties, slots = ctx.saved_tensors
+        to_total, to_largest = gradients
+        frame = torch.div(slots, ctx.slots, rounding_mode="floor")
+        present = (frame < len(largest))[:, None]
+        frame = frame.clamp(max=len(largest) - 1)
+        share = to_largest[frame] / ties[frame].clamp(min=1).to(to_largest.dtype)
+        along = to_total[frame] + torch.where(objects == largest[frame], share, torch.zeros_like(share))
+        return torch.where(present, along, torch.zeros_like(along)).to(objects.dtype), None, None

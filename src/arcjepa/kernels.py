@@ -1,4 +1,5 @@
-"""Triton kernels: attention within frames, and SIGReg in one pass over the projections forward, one backward.
+"""Triton kernels: attention within frames, pooling them, and SIGReg in one pass over the projections forward, one
+backward.
 
 Results do not depend on what else the GPU does: no program adds to what another one writes.
 Shapes: M frames, T tokens of a frame, P packed tokens, W width, H heads; V sets of N projections, S slices, K
@@ -13,10 +14,13 @@ try:
 except ModuleNotFoundError:  # PyTorch for the CPU comes without it, and none of this is called there
     triton = None
 
-ROWS, COLUMNS, WARPS = 128, 16, 4
+MEANS = {"ROWS": 8, "COLUMNS": 32, "num_warps": 1}
+SLOPES = {"ROWS": 8, "COLUMNS": 64, "num_warps": 1}
+"""Tiles of one warp, in which a thread adds up its own columns: sums over rows need no other thread."""
 ATTENTION_WARPS = 1
-PROGRAMS = 2112
-"""Programs that a kernel is split into where its size allows: 16 for each multiprocessor of an H100."""
+POOL_COLUMNS, POOL_WARPS = 128, 1
+PROGRAMS = 4224
+"""Programs that a kernel is split into where its size allows: 32 for each multiprocessor of an H100."""
 
 if triton is not None:
 
@@ -84,6 +88,24 @@ if triton is not None:
             tl.store(by_frame + (frame * H + head) * 3 + relation, total)
 
     @triton.jit
+    def _pool_kernel(x, places, sums, largest, ties, P, S, W, BLOCK: tl.constexpr):
+        """Some columns of one frame."""
+        frame, w = tl.program_id(0).to(tl.int64), tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+        total, most = tl.zeros([BLOCK], tl.float32), tl.full([BLOCK], float("-inf"), tl.float32)
+        count = tl.zeros([BLOCK], tl.int32)
+        for s in range(S):
+            row = tl.load(places + frame * S + s)
+            if row < P:
+                value = tl.load(x + row * W + w, mask=w < W, other=0.0).to(tl.float32)
+                total += value
+                count = tl.where(value > most, 1, count + (value == most).to(tl.int32))
+                most = tl.maximum(most, value)
+        out = frame * W + w
+        tl.store(sums + out, total, mask=w < W)
+        tl.store(largest + out, tl.where(count > 0, most, 0.0), mask=w < W)
+        tl.store(ties + out, count, mask=w < W)
+
+    @triton.jit
     def _means_kernel(x, out, n, s, step, K: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
         """A program sums over every so many blocks of rows of one set, for some columns: in one order, whatever else
         runs."""
@@ -135,10 +157,10 @@ def means(x: torch.Tensor, step: float, knots: int) -> torch.Tensor:
     """Means over N of cos(k u) and sin(k u), u = step * x, for k = 1 .. K: x (..., N, S) float32 to (..., 2, K, S)."""
     x = x.contiguous()
     *sets, n, s = x.shape
-    grid = x[..., 0, 0].numel(), triton.cdiv(s, COLUMNS)
-    parts = min(triton.cdiv(n, ROWS), triton.cdiv(PROGRAMS, grid[0] * grid[1]))
+    grid = x[..., 0, 0].numel(), triton.cdiv(s, MEANS["COLUMNS"])
+    parts = min(triton.cdiv(n, MEANS["ROWS"]), triton.cdiv(PROGRAMS, grid[0] * grid[1]))
     sums = x.new_empty(*sets, parts, 2, knots, s)
-    _means_kernel[*grid, parts](x, sums, n, s, step, K=knots, ROWS=ROWS, COLUMNS=COLUMNS, num_warps=WARPS)
+    _means_kernel[*grid, parts](x, sums, n, s, step, K=knots, **MEANS)
     return sums.sum(-4) / n
 
 
@@ -153,8 +175,8 @@ def slopes(x: torch.Tensor, along: torch.Tensor, step: float) -> torch.Tensor:
     x, along = x.contiguous(), along.contiguous()
     n, s = x.shape[-2:]
     out = torch.empty_like(x)
-    grid = triton.cdiv(n, ROWS), triton.cdiv(s, COLUMNS), x[..., 0, 0].numel()
-    _slopes_kernel[grid](x, along, out, n, s, step, K=along.shape[-2], ROWS=ROWS, COLUMNS=COLUMNS, num_warps=WARPS)
+    grid = triton.cdiv(n, SLOPES["ROWS"]), triton.cdiv(s, SLOPES["COLUMNS"]), x[..., 0, 0].numel()
+    _slopes_kernel[grid](x, along, out, n, s, step, K=along.shape[-2], **SLOPES)
     return out
 
 
@@ -209,3 +231,24 @@ def _(
     qkv: torch.Tensor, places: torch.Tensor, relations: torch.Tensor, weight: torch.Tensor, gradient: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.empty_like(qkv), weight.new_empty(len(places), weight.shape[1], 3)
+
+
+@torch.library.custom_op("arcjepa::pool", mutates_args=(), device_types="cuda")
+def pool(x: torch.Tensor, places: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Sum and maximum of the packed rows x (P, W) at each frame's places (M, S), where P is none: (M, W) each.
+
+    Zero where a frame has none. And int32 how many share the maximum.
+    """
+    x, places = x.contiguous(), places.contiguous()
+    (packed, width), (frames, slots) = x.shape, places.shape
+    sums, ties = x.new_empty(frames, width), x.new_empty(frames, width, dtype=torch.int32)
+    largest = torch.empty_like(sums)
+    grid = frames, triton.cdiv(width, POOL_COLUMNS)
+    _pool_kernel[grid](x, places, sums, largest, ties, packed, slots, width, BLOCK=POOL_COLUMNS, num_warps=POOL_WARPS)
+    return sums, largest, ties
+
+
+@pool.register_fake
+def _(x: torch.Tensor, places: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    shape = len(places), x.shape[1]
+    return x.new_empty(shape), x.new_empty(shape), x.new_empty(shape, dtype=torch.int32)

@@ -114,7 +114,7 @@ class CodebookQuantizer(StartedQuantizer):
             self._initialise(_everyones(rows, mask, frames))
         codes = nearest(rows, self.codebook)
         quantized = self.codebook[codes].to(x.dtype)
-        commitment = self._commitment(x, quantized, mask) if self.committed else None
+        commitment = self._commitment(x, quantized, mask) if self.committed and not frozen else None
         if learns:
             self._learn(rows, codes, mask)
         straight_through = x + (quantized - x).detach()

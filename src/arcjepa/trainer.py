@@ -238,10 +238,10 @@ class Trainer:
         In one exchange after the backward pass: 5 M numbers are too few for hiding it behind that pass, as
         DistributedDataParallel does, to be worth hooks in what is compiled and recorded as a whole.
         """
-        gradients = [p.grad for p in self.parameters if p.grad is not None] if world_size() > 1 else []
-        total, terms, averages = global_terms(total, terms, gradients)
-        if gradients:
-            torch._foreach_copy_(gradients, averages)
+        learned = [p for p in self.parameters if p.grad is not None]
+        total, terms, averages = global_terms(total, terms, [p.grad for p in learned if p.grad is not None])
+        for parameter, average in zip(learned, averages, strict=True):
+            parameter.grad = average
         return total, terms
 
     def train_step(self, averages: Averages) -> Step:
