@@ -7,7 +7,7 @@ import torch
 import triton
 from model_cases import batch_of, tiny_corpus
 
-from arcjepa import kernels
+from arcjepa import kernels, randomness
 from arcjepa.attention import Packing, addends, attend
 from arcjepa.encoder import _Pooled, _pooled
 from arcjepa.sigreg import _STEP, KNOTS, _means, _slopes
@@ -70,6 +70,14 @@ def pool() -> None:
     close(_Pooled.backward(kept, *along)[0], to_objects, "gradient along the objects")
 
 
+def hashes() -> None:
+    """The same bits."""
+    for key in ((0, 0, 0), (3, 21, 7_811), (2**40 + 5, 1, 2**33)):
+        seed, step, out = torch.tensor(key[0]), torch.tensor(key[2]), torch.zeros(1000, dtype=torch.int64)
+        kernels._hashes_kernel[2,](seed, step, out, key[1], len(out), **kernels.SPLITMIX, BLOCK=512)
+        assert out.equal(randomness.hashes(key, out.shape)), key
+
+
 def epps_pulley() -> None:
     """Means and slopes, of sizes that no block divides."""
     sets, rows, columns, knots, parts = 2, 700, 40, KNOTS - 1, 3
@@ -85,4 +93,4 @@ def epps_pulley() -> None:
 
 
 torch.manual_seed(0)
-{"attention": attention, "pool": pool, "epps_pulley": epps_pulley}[sys.argv[1]]()
+{"attention": attention, "pool": pool, "hashes": hashes, "epps_pulley": epps_pulley}[sys.argv[1]]()

@@ -1,5 +1,5 @@
-"""Triton kernels: attention within frames, pooling them, and SIGReg in one pass over the projections forward, one
-backward.
+"""Triton kernels: attention within frames, pooling them, random bits, and SIGReg in one pass over the projections
+forward, one backward.
 
 Results do not depend on what else the GPU does: no program adds to what another one writes.
 Shapes: M frames, T tokens of a frame, P packed tokens, W width, H heads; V sets of N projections, S slices, K
@@ -19,6 +19,10 @@ SLOPES = {"ROWS": 8, "COLUMNS": 64, "num_warps": 1}
 """Tiles of one warp, in which a thread adds up its own columns: sums over rows need no other thread."""
 ATTENTION_WARPS = 1
 POOL_COLUMNS, POOL_WARPS = 128, 1
+SPLITMIX = {"GOLDEN": -7046029254386353131, "MIX_1": -4658895280553007687, "MIX_2": -7723592293110705685}
+"""2^64 / golden ratio and the factors of SplitMix64, as signed 64-bit integers."""
+HASHES = 512
+"""Random numbers of a program."""
 PROGRAMS = 4224
 """Programs that a kernel is split into where its size allows: 32 for each multiprocessor of an H100."""
 
@@ -86,6 +90,24 @@ if triton is not None:
         for relation in tl.static_range(3):
             total = tl.sum(tl.sum(along_logits * (bits >> relation & 1), 1), 0)
             tl.store(by_frame + (frame * H + head) * 3 + relation, total)
+
+    @triton.jit
+    def _mixed(x, MIX_1: tl.constexpr, MIX_2: tl.constexpr):
+        x = (x ^ (x >> 30 & ((1 << 34) - 1))) * MIX_1
+        x = (x ^ (x >> 27 & ((1 << 37) - 1))) * MIX_2
+        return x ^ (x >> 31 & ((1 << 33) - 1))
+
+    @triton.jit(do_not_specialize=["stream", "n"])
+    def _hashes_kernel(
+        seed, step, out, stream, n,
+        GOLDEN: tl.constexpr, MIX_1: tl.constexpr, MIX_2: tl.constexpr, BLOCK: tl.constexpr,
+    ):  # fmt: skip
+        """Some of the numbers of one key."""
+        index = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+        start = _mixed((tl.load(seed) + 1) * GOLDEN, MIX_1, MIX_2)
+        start = _mixed(start + (stream.to(tl.int64) + 1) * GOLDEN, MIX_1, MIX_2)
+        start = _mixed(start + (tl.load(step) + 1) * GOLDEN, MIX_1, MIX_2)
+        tl.store(out + index, _mixed(start + (index + 1) * GOLDEN, MIX_1, MIX_2), mask=index < n)
 
     @triton.jit
     def _pool_kernel(x, places, sums, largest, ties, P, S, W, BLOCK: tl.constexpr):
@@ -252,3 +274,16 @@ def pool(x: torch.Tensor, places: torch.Tensor) -> tuple[torch.Tensor, torch.Ten
 def _(x: torch.Tensor, places: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     shape = len(places), x.shape[1]
     return x.new_empty(shape), x.new_empty(shape), x.new_empty(shape, dtype=torch.int32)
+
+
+@torch.library.custom_op("arcjepa::hashes", mutates_args=(), device_types="cuda")
+def hashes(seed: torch.Tensor, stream: int, step: torch.Tensor, count: int) -> torch.Tensor:
+    """(count,) int64 random bits of a key, as `randomness.hashes`; seed and step are int64 scalars."""
+    out = torch.empty(count, dtype=torch.int64, device=seed.device)
+    _hashes_kernel[(triton.cdiv(count, HASHES),)](seed, step, out, stream, count, **SPLITMIX, BLOCK=HASHES)
+    return out
+
+
+@hashes.register_fake
+def _(seed: torch.Tensor, stream: int, step: torch.Tensor, count: int) -> torch.Tensor:
+    return torch.empty(count, dtype=torch.int64, device=seed.device)

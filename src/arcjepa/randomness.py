@@ -4,13 +4,13 @@ import math
 
 import torch
 
+from arcjepa import kernels
+
 Number = int | torch.Tensor
 Key = tuple[Number, int, Number]
 """(seed, stream, step), each a non-negative integer; seed and step may be on the device, and the step of many steps."""
 
-_GOLDEN = -7046029254386353131  # 2^64 / golden ratio, as a signed 64-bit integer
-_MIX_1 = -4658895280553007687
-_MIX_2 = -7723592293110705685
+_GOLDEN, _MIX_1, _MIX_2 = kernels.SPLITMIX.values()
 
 
 def hashes(key: Key, shape: tuple[int, ...], device: torch.device | str = "cpu") -> torch.Tensor:
@@ -18,6 +18,10 @@ def hashes(key: Key, shape: tuple[int, ...], device: torch.device | str = "cpu")
 
     SplitMix64 (Steele, Lea, Flood 2014) in counter form: element i of a key is mix(mix(key) + i * golden).
     """
+    seed, stream, step = key
+    if isinstance(seed, torch.Tensor) and isinstance(step, torch.Tensor) and step.is_cuda and step.dim() == 0:
+        # One kernel, where the compiler would spend seconds on the arithmetic of all that is drawn in a step.
+        return kernels.hashes(seed, stream, step, math.prod(shape)).reshape(shape)
     start = torch.zeros((), dtype=torch.int64, device=device)
     for part in key:
         start = _mix(start + (start.new_zeros(()) + part + 1) * _GOLDEN)
