@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+import benchmarks.jobs
 from arcjepa.settings import Settings
 from benchmarks import runner, tables
 from benchmarks.charts import Chart, _lines
-from benchmarks.measuring import FAILED, ROOT, Row, in_turn, ratio
+from benchmarks.measuring import FAILED, ROOT, Job, Row, in_turn, ratio
 from benchmarks.settings import params_at
 
 SETTINGS = """
@@ -87,3 +88,13 @@ def test_a_job_that_fails_or_is_late_costs_no_other_its_rows(tmp_path: Path) -> 
     assert "benchmarks.nothing" in str(found[0].values[FAILED])
     late = runner.measure_together(["machine"], "cpu", tmp_path, True, time.monotonic())
     assert late[-1].values == {FAILED: "took too long"}
+
+
+def test_ranks_are_measured_against_one(tmp_path: Path) -> None:
+    jobs = [Job(part, choice, "cpu", True, tmp_path) for part, choice in (("corpus", ""), ("ranks", "phase2"))]
+    rows = [row for job in jobs for row in benchmarks.jobs.run(job)]
+    assert [row.at["ranks"] for row in rows] == [1, 2]
+    assert [row.at["sequences"] for row in rows] == [32, 64]
+    assert rows[0].values["% of linear"] == 100
+    for row in rows:
+        assert row.values["sequences/s"] == pytest.approx(1000 * row.at["sequences"] / row.values["ms a step"])
