@@ -39,6 +39,8 @@ driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count))
 print(able.value, count.value)
 """
 """A program that prints the version of CUDA that the driver can, and the number of GPUs."""
+MOST_RANKS = 8
+"""As `ranks.MOST`, without torch."""
 SLURM = ("sbatch", "squeue", "sacct", "scontrol")
 
 
@@ -220,6 +222,7 @@ def _writable(root: Path) -> Iterator[Finding]:
 def _gpu(root: Path) -> Iterator[Finding]:
     """What CUDA the driver can, and what CUDA torch was made for."""
     able, count = _driver()
+    yield from _ranks(root, count)
     wheel = _torch_cuda()
     has = f"{counted(count, 'GPU')}, driver for CUDA {able}, torch for {wheel or 'the CPU alone'}"
     if not count:
@@ -233,6 +236,28 @@ def _gpu(root: Path) -> Iterator[Finding]:
         yield Finding("fail", "gpu", f"{has}: the driver is too old", "nvidia-smi, then install a torch for its CUDA")
     else:
         yield Finding("ok", "gpu", has)
+
+
+def _ranks(root: Path, gpus: int) -> Iterator[Finding]:
+    """How many processes a training would be here."""
+    try:
+        params = load(root / "params.yaml")
+    except UserError:  # told by another line
+        return
+    gpus = 0 if params.device == "cpu" else gpus
+    asked = max(1, gpus) if params.ranks == "auto" else params.ranks
+    batch = params.phase_settings(params.phase).training.batch_size
+    fitting = max(number for number in range(1, min(MOST_RANKS, max(1, gpus)) + 1) if batch % number == 0)
+    text = f"{params.ranks} in params.yaml, {counted(gpus, 'GPU')} for them here, batches of {batch} in {params.phase}"
+    if shutil.which("sbatch"):
+        yield Finding(
+            "ok", "ranks", f"{text}; jobs of Slurm ask for {params.ranks if asked > 1 else 1} wherever they run"
+        )
+    elif asked == fitting or (asked < gpus and batch % asked == 0):
+        yield Finding("ok", "ranks", text)
+    else:
+        level = "fail" if gpus else "warn"  # as many processes without a GPU train, slower than one
+        yield Finding(level, "ranks", text, f"snakemake --config ranks={fitting}")
 
 
 def _driver() -> tuple[str, int]:

@@ -24,7 +24,7 @@ POLL = 0.1
 SETTINGS = {
     # Numbers must not depend on the machine's cores.
     **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"),
-    # A rank that NCCL has wait too long is aborted, ranks.LAST_RESORT after it should have ended and said why; 0: never.
+    # NCCL aborts a rank that waits too long, ranks.LAST_RESORT after it should have said so and ended; 0 never would.
     "TORCH_NCCL_ASYNC_ERROR_HANDLING": "1",
     # Ranks meet at the store of who started them, as under torchrun: where one is gone, it is still there.
     "TORCHELASTIC_USE_AGENT_STORE": "True",

@@ -22,7 +22,7 @@ MOST = 8
 """Ranks of a group: what is drawn or cut for all has a size that any number of them up to this divides."""
 LATE = "timed out waiting for a rank"
 LAST_RESORT = 60.0
-"""Seconds after which NCCL aborts the process, traceback and all, if it still waits when it should have ended itself."""
+"""Seconds after which NCCL aborts a process, with pages of words, that still waits when it should have ended itself."""
 _patience = {"seconds": 600.0}
 _on_cpu: list[distributed.ProcessGroup] = []
 """Where there are GPUs: the group for exchanges between processors, with a deadline of its own."""
