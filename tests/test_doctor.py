@@ -199,13 +199,17 @@ def test_ranks_are_compared_with_the_gpus(
     assert f"{ranks} in params.yaml" in finding.text
 
 
-def test_ranks_of_slurm_jobs_are_no_matter_of_this_machine(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("ranks", "had"), [("4", 4), ("auto", 1)])
+def test_ranks_of_slurm_jobs_are_no_matter_of_this_machine(
+    place: Path, monkeypatch: pytest.MonkeyPatch, ranks: str, had: int
+) -> None:
     path = place / "params.yaml"
-    path.write_text(path.read_text().replace("\nranks: 1 ", "\nranks: 4 "))
+    path.write_text(path.read_text().replace("\nranks: 1 ", f"\nranks: {ranks} "))
+    monkeypatch.setattr(doctor, "_driver", lambda: ("12.8", 2))
     monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
     finding = found(place, "ranks")
     assert finding.level == "ok"
-    assert "jobs of Slurm ask for 4" in finding.text
+    assert f"a Slurm job has {had}" in finding.text
 
 
 def test_as_many_ranks_as_training_takes() -> None:
