@@ -76,6 +76,21 @@ def test_a_signal_before_ranks_can_save_ends_them_without_a_word(tmp_path: Path)
     assert ended.value.code == 143
 
 
+def test_a_signal_while_ranks_are_being_started_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start, began = launching.Popen, time.monotonic()
+
+    def then_signal(*arguments: Any, **named: Any) -> subprocess.Popen[bytes]:
+        started = start(*arguments, **named)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return started
+
+    monkeypatch.setattr(launching, "Popen", then_signal)
+    with pytest.raises(SystemExit) as ended:
+        on_ranks(tmp_path, WAITS)
+    assert ended.value.code == 143
+    assert time.monotonic() - began < 10
+
+
 @pytest.mark.parametrize(
     ("end", "how"), [("os._exit(3)", "status 3"), ("os.kill(os.getpid(), signal.SIGKILL)", "killed by signal 9")]
 )
