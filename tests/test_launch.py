@@ -47,9 +47,10 @@ def once_ready(folder: Path, ranks: int, number: int, pid: int) -> None:
 def test_each_learns_its_place_and_has_one_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     names = ["RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "OMP_NUM_THREADS", "TORCH_NCCL_ASYNC_ERROR_HANDLING"]
-    on_ranks(tmp_path, f'print(*(os.environ[name] for name in {names}), file=open(sys.argv[1] + rank, "w"))', 3)
+    place = f"*(os.environ[name] for name in {names}), os.getsid(0) == os.getpid()"
+    on_ranks(tmp_path, f'print({place}, file=open(sys.argv[1] + rank, "w"))', 3)
     assert [(tmp_path / str(rank)).read_text() for rank in range(3)] == [
-        f"{rank} {rank} 3 127.0.0.1 1 1\n" for rank in range(3)
+        f"{rank} {rank} 3 127.0.0.1 1 1 True\n" for rank in range(3)
     ]
     assert os.environ["OMP_NUM_THREADS"] == "7"
 
