@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from arcjepa import launch as launching
@@ -80,9 +81,10 @@ def test_a_signal_before_ranks_can_save_ends_them_without_a_word(tmp_path: Path)
 def test_a_signal_while_ranks_are_being_started_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     start, began = launching.Popen, time.monotonic()
 
-    def then_signal(*arguments: Any, **named: Any) -> subprocess.Popen[bytes]:
-        started = start(*arguments, **named)
-        os.kill(os.getpid(), signal.SIGTERM)
+    def then_signal(*arguments: Any, env: dict[str, str], **named: Any) -> subprocess.Popen[bytes]:
+        started = start(*arguments, env=env, **named)
+        if env["RANK"] == "0":
+            os.kill(os.getpid(), signal.SIGTERM)
         return started
 
     monkeypatch.setattr(launching, "Popen", then_signal)
@@ -110,6 +112,7 @@ def test_the_first_that_fails_is_named_and_the_others_are_ended(
     ):
         on_ranks(tmp_path, deaf + wait + WAITS)
     assert time.monotonic() - began < 10
+    assert psutil.Process().children() == []
 
 
 def test_a_rank_that_stays_stopped_is_named_though_no_other_sees_it(tmp_path: Path) -> None:
@@ -117,6 +120,7 @@ def test_a_rank_that_stays_stopped_is_named_though_no_other_sees_it(tmp_path: Pa
     stops = 'if rank == "1": os.kill(os.getpid(), signal.SIGSTOP)\n'
     with pytest.raises(UserError, match=r"^rank 1 of 2 was stopped, as by SIGSTOP, and the others were ended; "):
         on_ranks(tmp_path, stops + WAITS, patience=1.0)
+    assert psutil.Process().children() == []
 
 
 def test_a_rank_that_goes_on_in_time_is_left_alone(tmp_path: Path) -> None:
