@@ -171,6 +171,53 @@ def test_driver_and_torch_are_compared(
     assert found(place, "gpu").level == level
 
 
+@pytest.mark.parametrize(
+    ("ranks", "device", "gpus", "level", "command"),
+    [
+        ("1", "auto", 0, "ok", ""),
+        ("2", "auto", 2, "ok", ""),
+        ("2", "auto", 4, "ok", ""),
+        ("auto", "auto", 4, "ok", ""),
+        ("auto", "cpu", 4, "ok", ""),
+        ("4", "auto", 2, "fail", "snakemake --config ranks=2"),
+        ("4", "auto", 3, "fail", "snakemake --config ranks=2"),
+        ("auto", "auto", 3, "fail", "snakemake --config ranks=2"),  # which divides no batch
+        ("auto", "auto", 16, "fail", "snakemake --config ranks=8"),
+        ("2", "auto", 0, "warn", "snakemake --config ranks=1"),
+        ("2", "cpu", 2, "warn", "snakemake --config ranks=1"),
+    ],
+)
+def test_ranks_are_compared_with_the_gpus(
+    place: Path, monkeypatch: pytest.MonkeyPatch, ranks: str, device: str, gpus: int, level: str, command: str
+) -> None:
+    path = place / "params.yaml"
+    changed = path.read_text().replace("\nranks: 1 ", f"\nranks: {ranks} ").replace("device: auto", f"device: {device}")
+    path.write_text(changed)
+    monkeypatch.setattr(doctor, "_driver", lambda: ("12.8", gpus))
+    finding = found(place, "ranks")
+    assert (finding.level, finding.command) == (level, command)
+    assert f"{ranks} in params.yaml" in finding.text
+
+
+@pytest.mark.parametrize(("ranks", "had"), [("4", 4), ("auto", 1)])
+def test_ranks_of_slurm_jobs_are_no_matter_of_this_machine(
+    place: Path, monkeypatch: pytest.MonkeyPatch, ranks: str, had: int
+) -> None:
+    path = place / "params.yaml"
+    path.write_text(path.read_text().replace("\nranks: 1 ", f"\nranks: {ranks} "))
+    monkeypatch.setattr(doctor, "_driver", lambda: ("12.8", 2))
+    monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
+    finding = found(place, "ranks")
+    assert finding.level == "ok"
+    assert f"a Slurm job has {had}" in finding.text
+
+
+def test_as_many_ranks_as_training_takes() -> None:
+    from arcjepa.ranks import MOST
+
+    assert doctor.MOST_RANKS == MOST
+
+
 def put_program(folder: Path, name: str, script: str) -> None:
     folder.mkdir(exist_ok=True)
     (folder / name).write_text(f"#!/bin/sh\n{script}\n")

@@ -46,6 +46,14 @@ def test_user_error_is_one_line_and_status_1(script: SimpleNamespace, capsys: py
     assert "Traceback" not in Path(script.log[0]).read_text()
 
 
+def test_ctrl_c_is_one_line_and_status_130(script: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped, job(script):
+        raise KeyboardInterrupt
+    assert stopped.value.code == 130
+    assert capsys.readouterr().err == "train_encoder phase2 0: interrupted\n"
+    assert "Traceback" not in Path(script.log[0]).read_text()
+
+
 def test_defect_keeps_its_traceback(script: SimpleNamespace) -> None:
     with pytest.raises(ZeroDivisionError), job(script):
         _ = 1 / 0

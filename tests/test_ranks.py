@@ -1,17 +1,23 @@
 """Ranks that train together are one process on the global batch."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import torch
 from model_cases import S, W, tiny_phase
 from rank_cases import on_ranks
+from torch import distributed
 
+from arcjepa import ranks as ranks_module
 from arcjepa.jepa import Relations
+from arcjepa.launch import GRACE
 from arcjepa.objectives import GradNorm, relational
 from arcjepa.ranks import (
+    LAST_RESORT,
     all_rows,
+    form_group,
     from_first,
     gathered,
     largest,
@@ -23,6 +29,7 @@ from arcjepa.ranks import (
     world_size,
 )
 from arcjepa.sigreg import directions, sigreg, sigreg_normalised
+from arcjepa.training_job import ENDED_BY_THEN
 
 FORMS: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
     "published": sigreg,
@@ -140,6 +147,24 @@ def test_ranks_agree(ranks: list[dict]) -> None:
     assert [one["largest"].tolist() for one in ranks] == [[1, 0]] * 2
     assert [float(one["first"]) for one in ranks] == [0, 0]
     assert [[part.tolist() for part in one["all"]] for one in ranks] == [[[0.5], [[1, 1], [1, 1]]]] * 2
+
+
+def test_the_last_resort_of_gpus_comes_after_what_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exchanges between processors, after every step, are late first; NCCL, which aborts, is last."""
+    formed: dict[str, timedelta] = {}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(ranks_module, "_on_cpu", [])
+    monkeypatch.setattr(distributed, "init_process_group", lambda backend, timeout: formed.update({backend: timeout}))
+    monkeypatch.setattr(distributed, "new_group", lambda backend, timeout: formed.update({backend: timeout}) or backend)
+    form_group(5.0)
+    assert formed == {"gloo": timedelta(seconds=5), "cpu:gloo,cuda:nccl": timedelta(seconds=5 + LAST_RESORT)}
+    assert LAST_RESORT > ENDED_BY_THEN + GRACE
+    reduced: list[Any] = []
+    monkeypatch.setattr(distributed, "all_reduce", lambda x, *_, group: reduced.append(group))
+    monkeypatch.setattr(ranks_module, "world_size", lambda: 2)
+    for device in ("cpu", "meta"):
+        largest(torch.zeros(1, device=device))
+    assert reduced == ["gloo", None]
 
 
 def test_one_process_is_a_group_of_one() -> None:

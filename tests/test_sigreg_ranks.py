@@ -1,19 +1,16 @@
 """SIGReg as it enters the loss, and weights by uncertainty: two ranks are one process on the global batch."""
 
-import os
-import socket
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
 from model_cases import tiny_phase
-from torch import distributed, multiprocessing
+from rank_cases import on_ranks
 
 from arcjepa.jepa import Outputs
 from arcjepa.objectives import Objective, Uncertainty
 from arcjepa.quantizer import Quantized
-from arcjepa.ranks import mean_over_ranks
+from arcjepa.ranks import mean_over_ranks, rank
 from arcjepa.settings import Loss
 from arcjepa.sigreg import directions, sigreg
 
@@ -58,14 +55,11 @@ def learned(losses: torch.Tensor) -> torch.Tensor:
     return torch.stack([made(losses, losses) for _ in range(20)])[-1]
 
 
-def of_a_rank(number: int, port: int, folder: Path) -> None:
-    torch.set_num_threads(1)
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
-    distributed.init_process_group("gloo", rank=number, world_size=2)
-    found = {name: value_and_gradient(term, embeddings().chunk(2)[number]) for name, term in TERMS.items()}
-    found["weights"] = (learned(torch.tensor([1.0 + number, 0.5])),)
-    torch.save(found, folder / f"{number}.pt")
-    distributed.destroy_process_group()
+def of_a_rank() -> dict[str, tuple[torch.Tensor, ...]]:
+    found: dict[str, tuple[torch.Tensor, ...]] = {
+        name: value_and_gradient(term, embeddings().chunk(2)[rank()]) for name, term in TERMS.items()
+    }
+    return found | {"weights": (learned(torch.tensor([1.0 + rank(), 0.5])),)}
 
 
 def value_and_gradient(term: Term, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -77,12 +71,7 @@ def value_and_gradient(term: Term, z: torch.Tensor) -> tuple[torch.Tensor, torch
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
-    folder = tmp_path_factory.mktemp("ranks")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    multiprocessing.spawn(of_a_rank, (port, folder), nprocs=2)
-    return [torch.load(folder / f"{number}.pt", weights_only=True) for number in range(2)]
+    return on_ranks(tmp_path_factory.mktemp("ranks"), 2, of_a_rank)
 
 
 @pytest.mark.parametrize("name", TERMS)

@@ -20,6 +20,7 @@ def params(**changes: object) -> Params:
         (1, "auto", 0, 1),
         (2, "auto", 0, 2),  # on the CPU, to try what several do
         ("auto", "auto", 0, 1),
+        ("auto", "auto", 1, 1),  # as in a Slurm job, which asks for one
         ("auto", "auto", 4, 4),
         (2, "cuda", 4, 2),
         (2, "cpu", 1, 2),

@@ -43,8 +43,8 @@ class Params(Settings):
     """auto: the GPU where there is one; cuda: fail where there is none."""
     ranks: Annotated[int, Field(ge=1, le=8)] | Literal["auto"]
     """Processes that train together, each with a GPU of its own where there are GPUs; auto: one for every GPU that the
-    job was given. Numbers are the same but for rounding and what each rank draws for itself (dropout), so that nothing
-    is stale after a change."""
+    job was given, one in a job that the workflow asks Slurm for. Numbers are the same but for rounding and what each
+    rank draws for itself (dropout), so that nothing is stale after a change."""
     rank_timeout: Annotated[int, Field(ge=1, le=86400)]
     """Seconds that ranks wait for one another before they take one for dead."""
     change_ranks: bool

@@ -15,7 +15,7 @@ from pathlib import Path
 from shlex import quote
 from typing import NamedTuple
 
-from arcjepa.config import load
+from arcjepa.config import Params, load
 from arcjepa.errors import UserError
 from arcjepa.files import counted, enumerated
 from arcjepa.leftovers import dead_writes, foreign_dvc_holders, incomplete_outputs, live_snakemakes, locks
@@ -39,6 +39,8 @@ driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count))
 print(able.value, count.value)
 """
 """A program that prints the version of CUDA that the driver can, and the number of GPUs."""
+MOST_RANKS = 8
+"""As `ranks.MOST`, without torch."""
 SLURM = ("sbatch", "squeue", "sacct", "scontrol")
 
 
@@ -220,11 +222,13 @@ def _writable(root: Path) -> Iterator[Finding]:
 def _gpu(root: Path) -> Iterator[Finding]:
     """What CUDA the driver can, and what CUDA torch was made for."""
     able, count = _driver()
+    params = _settings(root)
+    yield from _ranks(params, count) if params else ()
     wheel = _torch_cuda()
     has = f"{counted(count, 'GPU')}, driver for CUDA {able}, torch for {wheel or 'the CPU alone'}"
     if not count:
         text = f"no GPU, {f'though a driver for CUDA {able}' if able else 'and no NVIDIA driver'}"
-        wanted = _device(root) == "cuda"
+        wanted = params is not None and params.device == "cuda"
         command = "snakemake --config device=auto" if wanted else "nvidia-smi" if able else ""
         yield Finding("fail" if wanted else "warn" if able else "ok", "gpu", text, command)
     elif not wheel:
@@ -235,17 +239,34 @@ def _gpu(root: Path) -> Iterator[Finding]:
         yield Finding("ok", "gpu", has)
 
 
+def _ranks(params: Params, gpus: int) -> Iterator[Finding]:
+    """How many processes a training would be here."""
+    gpus = 0 if params.device == "cpu" else gpus
+    asked = max(1, gpus) if params.ranks == "auto" else params.ranks
+    batch = params.phase_settings(params.phase).training.batch_size
+    fitting = max(number for number in range(1, min(MOST_RANKS, max(1, gpus)) + 1) if batch % number == 0)
+    text = f"{params.ranks} in params.yaml, {counted(gpus, 'GPU')} for them here, batches of {batch} in {params.phase}"
+    if shutil.which("sbatch"):
+        slurm = 1 if params.ranks == "auto" else asked
+        yield Finding("ok", "ranks", f"{text}; a Slurm job has {slurm}")
+    elif asked <= fitting and batch % asked == 0:
+        yield Finding("ok", "ranks", text)
+    else:
+        # So many processes without a GPU do train, slower than one.
+        yield Finding("fail" if gpus else "warn", "ranks", text, f"snakemake --config ranks={fitting}")
+
+
 def _driver() -> tuple[str, int]:
     """The CUDA that NVIDIA's driver can, "" for no driver, and how many GPUs it finds; asked by another process."""
     answer = (_ask(sys.executable, "-c", ASK_DRIVER) or "").split()
     return (f"{int(answer[0]) // 1000}.{int(answer[0]) % 1000 // 10}", int(answer[1])) if len(answer) == 2 else ("", 0)
 
 
-def _device(root: Path) -> str:
+def _settings(root: Path) -> Params | None:
     try:
-        return load(root / "params.yaml").device
+        return load(root / "params.yaml")
     except UserError:  # told by another line
-        return ""
+        return None
 
 
 def _torch_cuda() -> str:

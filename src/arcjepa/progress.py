@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import TextIOBase
 from pathlib import Path
+from signal import SIGINT
 from typing import Any, TextIO
 
 from arcjepa.errors import UserError
@@ -37,7 +38,8 @@ def job(snakemake: Any) -> Iterator[Say]:
 
     What the body prints, warnings included, goes to the terminal and to the first log file of the rule, which
     begins with the machine and ends with the time taken. UserError is printed as one line and ends the script
-    with status 1; any other exception is a defect, and leaves its traceback in both places.
+    with status 1, Ctrl-C likewise with status 130; any other exception is a defect, and leaves its traceback in both
+    places.
     """
     gc.freeze()  # what a script has imported stays: not searching it for garbage saves up to a second of each job
     about = [value for name, value in snakemake.wildcards.items() if name != "scale"]
@@ -55,6 +57,9 @@ def job(snakemake: Any) -> Iterator[Say]:
             except UserError as error:
                 print(f"{title}: error: {error}")
                 raise SystemExit(1) from None
+            except KeyboardInterrupt:
+                print(f"{title}: interrupted")
+                raise SystemExit(128 + SIGINT) from None
             finally:
                 # Python prints a defect's traceback to the terminal, once it leaves here.
                 failure = sys.exc_info()[1]

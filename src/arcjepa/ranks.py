@@ -21,14 +21,25 @@ _all_gather = getattr(distributed, "all_gather_single", None) or distributed.all
 MOST = 8
 """Ranks of a group: what is drawn or cut for all has a size that any number of them up to this divides."""
 LATE = "timed out waiting for a rank"
+LAST_RESORT = 60.0
+"""Seconds after which NCCL aborts a process, with pages of words, that still waits when it should have ended itself."""
 _patience = {"seconds": 600.0}
+_on_cpu: list[distributed.ProcessGroup] = []
+"""Where there are GPUs: the group for exchanges between processors, with a deadline of its own."""
 
 
 def form_group(seconds: float) -> None:
     """Join the group that the environment names, as torchrun does; after so long, one that does not answer is dead."""
-    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     _patience["seconds"] = seconds
-    distributed.init_process_group(backend, timeout=timedelta(seconds=seconds))
+    if not torch.cuda.is_available():
+        distributed.init_process_group("gloo", timeout=timedelta(seconds=seconds))
+        return
+    distributed.init_process_group("cpu:gloo,cuda:nccl", timeout=timedelta(seconds=seconds + LAST_RESORT))
+    _on_cpu[:] = [distributed.new_group(backend="gloo", timeout=timedelta(seconds=seconds))]
+
+
+def _group(x: torch.Tensor) -> distributed.ProcessGroup | None:
+    return _on_cpu[0] if _on_cpu and x.device.type == "cpu" else None
 
 
 def wait_for_device() -> None:
@@ -79,13 +90,13 @@ class _Gathered(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
         everyone = x.new_empty(world_size() * len(x), *x.shape[1:])
-        _all_gather(everyone, x.contiguous())
+        _all_gather(everyone, x.contiguous(), group=_group(x))
         return everyone.unflatten(0, (world_size(), -1)).transpose(0, 1).flatten(0, 1)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> torch.Tensor:
         total = gradients[0].contiguous().clone()
-        distributed.all_reduce(total)
+        distributed.all_reduce(total, group=_group(total))
         return own(total)
 
 
@@ -101,7 +112,7 @@ class _Summed(torch.autograd.Function):
 
 def _total(x: torch.Tensor) -> torch.Tensor:
     x = x.contiguous().clone()
-    distributed.all_reduce(x)
+    distributed.all_reduce(x, group=_group(x))
     return x
 
 
@@ -138,7 +149,7 @@ def largest(x: torch.Tensor) -> torch.Tensor:
     if world_size() == 1:
         return x
     x = x.contiguous().clone()
-    distributed.all_reduce(x, distributed.ReduceOp.MAX)
+    distributed.all_reduce(x, distributed.ReduceOp.MAX, group=_group(x))
     return x
 
 
@@ -146,7 +157,7 @@ def largest(x: torch.Tensor) -> torch.Tensor:
 def from_first(x: torch.Tensor) -> torch.Tensor:
     """x of rank 0, which all others overwrite theirs with."""
     if world_size() > 1:
-        distributed.broadcast(x, 0)
+        distributed.broadcast(x, 0, group=_group(x))
     return x
 
 

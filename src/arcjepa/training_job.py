@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 
 from arcjepa.config import Params, from_mapping
 from arcjepa.errors import UserError
+from arcjepa.launch import GRACE, is_stopped, launch
 from arcjepa.progress import Say, Tee
 from arcjepa.ranks import LATE, MOST, form_group, gathered
 
@@ -58,12 +59,11 @@ class TrainingJob:
         if ranks == 1:
             self.run(settings, say)
             return
-        from arcjepa.launch import launch
-
         with TemporaryDirectory() as folder:
             file = Path(folder) / "job.json"
             file.write_text(json.dumps(asdict(self)), encoding="utf-8")
-            launch(["-u", "-m", "arcjepa.training_job", str(file)], ranks)
+            patience = settings.rank_timeout + GRACE  # the ranks themselves say more
+            launch(["-u", "-m", "arcjepa.training_job", str(file)], ranks, patience)
 
     def run(self, settings: Params, say: Say) -> None:
         """Train in this process, which may be one of several."""
@@ -127,8 +127,8 @@ def main(path: str) -> None:
             os._exit(int(ended.code or 0))
         except Exception as error:
             if isinstance(error, RuntimeError) and re.search(f"Timed out waiting|Wait timeout|{LATE}", str(error)):
-                late = f"a rank did not answer within {settings.rank_timeout} s (params.yaml: rank_timeout)"
-                _fail(others, say, f"error: {late}")
+                late = f"did not answer within {settings.rank_timeout} s (params.yaml: rank_timeout)"
+                _fail(others, say, f"error: {_named(others)} {late}")
             _fail(others, both.write, "".join(traceback.format_exception(error)))
 
 
@@ -144,6 +144,12 @@ def _fail(others: list[int] | None, tell: Callable[[str], object], what: str) ->
     if all(_is_there(pid) for pid in others or []):
         tell(what)
     os._exit(1)  # not through what waits for the ranks that are gone
+
+
+def _named(others: list[int]) -> str:
+    """Who does not answer, where that can be known."""
+    stopped = [str(number) for number, pid in enumerate(others) if is_stopped(pid)]
+    return f"rank {' and '.join(stopped)}, which is stopped," if stopped else "a rank"
 
 
 def _end_with_others(started_by: int) -> list[int]:

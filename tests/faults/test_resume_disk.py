@@ -3,6 +3,7 @@
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -110,6 +111,43 @@ def test_a_file_system_that_is_full(small_disk: tuple[Path, Callable[[str], None
     fails(kept, state(2, 25_000), "No space left on device")
     (small_disk[0] / "other").unlink()
     assert kept.newest().numbers["step"] == 1  # type: ignore[union-attr]
+
+
+def refused(kept: Checkpoints, reason: str) -> None:
+    """No training begins where its lock cannot be written, and what to do is told."""
+    told = rf"owner: cannot be written: {reason}, \d+ MB free there; .*1\.checkpoint is intact; make room, .* type the"
+    with pytest.raises(UserError, match=told) as caught, kept.owned():
+        pytest.fail("a training began")
+    assert "\n" not in str(caught.value)
+
+
+@fault("disk full when a training begins")
+def test_a_file_system_without_room_for_the_lock(small_disk: tuple[Path, Callable[[str], None]]) -> None:
+    kept = kept_in(small_disk[0] / "kept")
+    kept.write(state(1))
+    (small_disk[0] / "other").write_bytes(bytes(shutil.disk_usage(small_disk[0]).free))
+    refused(kept, "No space left on device")
+    (small_disk[0] / "other").unlink()
+    with kept.owned():
+        assert kept.newest().numbers["step"] == 1  # type: ignore[union-attr]
+
+
+@fault("disk full when a training begins")
+def test_a_disk_that_is_full_before_the_lock_is_written(tmp_path: Path) -> None:
+    kept = kept_in(tmp_path / "kept")
+    kept.write(state(1))
+    with limited(0):
+        refused(kept, "File too large")
+    with kept.owned():
+        pass
+
+
+@fault("read-only file system when a training begins")
+def test_a_read_only_file_system_has_no_lock(small_disk: tuple[Path, Callable[[str], None]]) -> None:
+    kept = kept_in(small_disk[0] / "kept")
+    kept.write(state(1))
+    small_disk[1]("ro")
+    refused(kept, "Read-only file system")
 
 
 @pytest.mark.parametrize("number", range(amount(1, 3)))

@@ -108,7 +108,8 @@ MEASURES = [
     "code_usage",
     "code_perplexity",
 ]
-# A Slurm job asks for a GPU unless told not to use one; local runs don't count GPUs.
+# A Slurm job asks for a GPU unless told not to use one; local runs don't count GPUs. `ranks: auto` asks for one: how many
+# a node has is not known before the job is there, which then finds that one.
 RANKS = 1 if PARAMS.ranks == "auto" else PARAMS.ranks
 GPU = 0 if PARAMS.device == "cpu" else 1
 
