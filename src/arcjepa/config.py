@@ -172,7 +172,8 @@ class Params(Settings):
 
 
 def load(path: Path = Path("params.yaml")) -> Params:
-    """Read, merge and validate params.yaml: every phase at every scale, every scenario and set at the chosen one.
+    """Read, merge and validate params.yaml: every phase at every scale, every scenario at the chosen one and at
+    those that it has values for, every set.
 
     Errors: UserError naming file, key, value and what is allowed.
     """
@@ -224,11 +225,12 @@ def _check_scale(tree: Tree, parents: Mapping[str, str], scale: str) -> None:
     """UserError where a value for a scale that was not chosen is wrong by itself.
 
     How values fit together is asked where the scale is chosen, so that one value for all scales may be tried at one.
-    Scenarios are left out: all of them at all scales would hold up every start, for little.
+    Scenarios without values by scale are left out: all of them at all scales would hold up every start, for little.
     """
     if params := _params(tree, parents, scale, between=False):
         known: dict[str, Tree] = {}
-        for name in params.names:
+        scaled = {path.split(".")[1] for path in params._origins if path.startswith("scenarios.")}
+        for name in [*params.names, *(name for name in params.scenarios if name in scaled)]:
             params.check_phase(name, known)
 
 

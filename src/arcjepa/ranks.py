@@ -138,7 +138,7 @@ def mean_of_all(tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     parts = together.split([x.numel() for x in tensors])
     means = [part.view(x.shape) for part, x in zip(parts, tensors, strict=True)]
     torch._foreach_copy_(means, [x.detach() for x in tensors])  # as `cat`, which takes its time with many tensors
-    distributed.all_reduce(together)
+    distributed.all_reduce(together, group=_group(together))
     together.div_(world_size())
     return means
 
