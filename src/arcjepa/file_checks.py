@@ -105,7 +105,7 @@ def _runs(root: Path) -> Iterator[Check]:
                 if (place / voucher).exists():
                     yield Check("results/runs", f"{here}/{name}", _table_fault)
             if (place / "encoder.safetensors").exists():
-                yield Check("results/runs", f"{here}/encoder.safetensors", _encoder_fault)
+                yield Check("results/runs", f"{here}/encoder.safetensors", encoder_fault)
 
 
 def _checkpoints(root: Path) -> Iterator[Check]:
@@ -117,7 +117,7 @@ def _checkpoints(root: Path) -> Iterator[Check]:
 def _published(root: Path) -> Iterator[Check]:
     """Encoders that are given away, by what they record of themselves."""
     for path in sorted((root / PUBLISHED).glob("*/*.safetensors")):
-        yield Check(PUBLISHED, path.relative_to(root).as_posix(), _encoder_fault)
+        yield Check(PUBLISHED, path.relative_to(root).as_posix(), encoder_fault)
 
 
 def _checkpoint_fault(path: Path) -> Fault:
@@ -134,9 +134,12 @@ def _table_fault(path: Path) -> Fault:
     return hash_check("sha256", str(recorded), voucher.name)(path)
 
 
-def _encoder_fault(path: Path) -> Fault:
+def encoder_fault(path: Path) -> Fault:
+    """What is wrong with the file of an encoder by its own checksum. Errors: OSError."""
     try:
         recorded, found = recorded_and_found(path)
     except ValueError as error:
         return "an encoder", reason(error)
+    except LookupError:
+        return "an encoder", "a header with offsets that are no pair"
     return None if recorded == found else (f"SHA-256 {recorded[:SHOWN]} (its own record)", found[:SHOWN])

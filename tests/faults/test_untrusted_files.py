@@ -29,6 +29,7 @@ from arcjepa.config import canonical
 from arcjepa.encoder_files import _digest, load_encoder, save_encoder
 from arcjepa.errors import UserError
 from arcjepa.examples import Example, Examples, load_examples, save_examples
+from arcjepa.file_checks import encoder_fault
 from arcjepa.frames import Frames, load_frames, save_frames
 from arcjepa.jepa import JEPA
 from arcjepa.synthetic import generate_shard
@@ -333,17 +334,20 @@ def test_one_flipped_bit_of_an_encoder_is_found_with_torch_and_without(tmp_path:
     path.write_bytes(data)
     try:
         refuse("encoder", path)
-        assert damaged(path)
+        assert encoder_fault(path)
     finally:
         path.write_bytes(whole)
 
 
-def damaged(path: Path) -> bool:
-    try:
-        recorded, found = recorded_and_found(path)
-    except ValueError:
-        return True
-    return recorded != found
+def test_offsets_of_a_tensor_that_are_cut_are_told(tmp_path: Path) -> None:
+    path, phase = tmp_path / "encoder.safetensors", tiny_phase("phase2")
+    save_encoder(path, JEPA(phase), phase, tiny_params().tokens)
+    data = path.read_bytes()
+    header = re.sub(
+        rb'("data_offsets":)\[(\d+),(\d+)\]', rb"\1[\2.\3]", data[: int.from_bytes(data[:8], "little") + 8], count=1
+    )
+    path.write_bytes(header + data[len(header) :])
+    assert encoder_fault(path) == ("an encoder", "list index out of range")
 
 
 # --- every number of a file, changed with the checksum that belongs to it
