@@ -33,8 +33,9 @@ lint: install
 unit: install
 	pytest -n auto --ignore=tests/workflow
 
+# Two processes, as a file of tests uses one core and a half; in the order of names, so that the longest are not the last.
 workflow-test: install
-	pytest tests/workflow
+	pytest -n 2 --dist loadfile --no-loadscope-reorder tests/workflow
 
 # Every fault as often as it takes to be sure, hours on two cores, and the table of what was survived: results/faults.md.
 faults: install

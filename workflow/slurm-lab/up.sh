@@ -17,6 +17,10 @@ if [ "$(id -u)" != 0 ]; then
     echo "error: the lab runs as root only" >&2
     exit 3
 fi
+if [ ${#LAB} -gt 78 ]; then
+    echo "error: $LAB is a path too long for Slurm's sockets; type: export LAB=/tmp/slurm-lab" >&2
+    exit 1
+fi
 for file in slurm.conf gres.conf; do
     if [ -e "/etc/slurm/$file" ] && [ ! -L "/etc/slurm/$file" ]; then
         echo "error: /etc/slurm/$file exists: this host has a Slurm of its own" >&2
