@@ -34,6 +34,17 @@ def cluster(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proje
     project.run(str(LAB / "down.sh"))
 
 
+def test_a_lab_in_too_long_a_path_is_refused(tmp_path: Path) -> None:
+    """Slurm would hold every job for ever, and say why in the log of a node alone."""
+    lab = tmp_path / ("x" * 80)
+    up = [str(Path(__file__).parents[2] / LAB / "up.sh")]
+    done = subprocess.run(up, env=os.environ | {"LAB": str(lab)}, capture_output=True, text=True, timeout=120)
+    if done.returncode == 0:
+        subprocess.run([up[0].replace("up.sh", "down.sh")], env=os.environ | {"LAB": str(lab)}, check=False)
+    assert done.returncode == 1
+    assert "too long for Slurm's sockets; type: export LAB=/tmp/slurm-lab" in done.stderr
+
+
 @pytest.mark.slurm
 def test_phase_is_submitted_and_gets_its_gpu(cluster: Project) -> None:
     cluster.edit("params.yaml", "lambda_sigreg: 1.0", "lambda_sigreg: 2.0")
