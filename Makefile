@@ -33,7 +33,7 @@ lint: install
 unit: install
 	pytest -n auto --ignore=tests/workflow
 
-# Two processes, as a file of tests uses one core and a half; in the order of names, so that the longest are not the last.
+# In two processes, as one leaves a core idle at times; files go in the order of names, which ends with short ones.
 workflow-test: install
 	pytest -n 2 --dist loadfile --no-loadscope-reorder tests/workflow
 
