@@ -33,8 +33,9 @@ lint: install
 unit: install
 	pytest -n auto --ignore=tests/workflow
 
+# In two processes, as one leaves a core idle at times; files go in the order of names, which ends with short ones.
 workflow-test: install
-	pytest tests/workflow
+	pytest -n 2 --dist loadfile --no-loadscope-reorder tests/workflow
 
 # Every fault as often as it takes to be sure, hours on two cores, and the table of what was survived: results/faults.md.
 faults: install

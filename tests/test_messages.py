@@ -8,6 +8,7 @@ from test_config import committed, message_of, with_leaf
 
 from arcjepa.config import from_mapping
 from arcjepa.errors import UserError
+from arcjepa.params import check_arguments, typed
 
 
 @pytest.mark.parametrize(
@@ -80,6 +81,36 @@ def test_a_bad_value_is_an_error_naming_the_leaf_the_value_and_what_is_allowed(
     path: str, value: Any, named: list[str]
 ) -> None:
     message = message_of(with_leaf(path, value))
+    assert all(part in message for part in named), message
+
+
+@pytest.mark.parametrize(
+    ("setting", "named"),
+    [
+        ("lamda_sigreg=0.5", ["lamda_sigreg", "unknown key", "did you mean lambda_sigreg"]),
+        ("lambda_sigreg=-1", ["lambda_sigreg", "-1", "greater than or equal to 0"]),
+        ("lambda_sigreg=yes", ["lambda_sigreg", "valid number"]),
+        ("scale=tinny", ["scale", "'tinny'", "did you mean tiny"]),
+        ("phase=phase9", ["phase", "'phase9'", "did you mean phase"]),
+        ("device=gpu", ["device", "'gpu'", "'auto', 'cpu' or 'cuda'"]),
+        ("seeds=[]", ["seeds", "at least 1"]),
+        ("base={training: {epoch: 3}}", ["base.training.epoch: unknown key", "did you mean epochs"]),
+        ("base={training: {epochs: {tiny: 0}}}", ["base.training.epochs.tiny: is 0", "greater than or equal to 1"]),
+        ("scales={tiny: {base: {training: {epochs: 3}}}}", ["scales.tiny.base", "base.training.epochs.tiny"]),
+        ("data={synthetic: {styles: [boxs]}}", ["data.synthetic.styles", "'boxs' is no style", "did you mean boxes"]),
+        ("evaluation={pool: 9000}", ["evaluation.pool: is 9000", "at most"]),
+        ("base={quantizer: {levels: [64, 64, 64]}}", ["base.quantizer", "262144 codes", "65536"]),
+    ],
+)
+def test_a_setting_of_the_command_line_is_refused_by_the_key_that_was_typed(setting: str, named: list[str]) -> None:
+    """By the steps of workflow/rules/common.smk; tests/workflow has a few of them from the command to the line."""
+    from snakemake.cli import parse_config
+    from snakemake.utils import update_config
+
+    check_arguments([setting])
+    tree = committed(scale="tiny")
+    update_config(tree, typed(parse_config([setting])))
+    message = message_of(tree)
     assert all(part in message for part in named), message
 
 

@@ -1,5 +1,6 @@
 """A project at scale tiny, run once from a fresh clone; each test works on a copy of that state."""
 
+import fcntl
 import os
 import re
 import shutil
@@ -94,9 +95,20 @@ def copy_sources(target: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A fresh clone after `dvc repro`, all committed."""
-    project = Project(tmp_path_factory.mktemp("finished"))
+def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Project:
+    """A fresh clone after `dvc repro`, all committed: made once, and each process that tests has a copy of its own."""
+    own = tmp_path_factory.mktemp("copy") / "finished"
+    shared = own.parents[1 if worker_id == "master" else 2] / "finished"
+    with shared.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not shared.exists():
+            run_all(Project(tmp_path_factory.mktemp("running"))).path.rename(shared)
+    shutil.copytree(shared, own, symlinks=True)
+    return Project(own)
+
+
+def run_all(project: Project) -> Project:
+    """A project in an empty folder after `dvc repro`, all committed."""
     copy_sources(project.path)
     project.edit("params.yaml", "scale: laptop", "scale: tiny")
     project.run("git", "init", "--quiet")
@@ -105,6 +117,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     (project.path / ".git/info/exclude").write_text("run.log\n")
     project.commit()
     return project
+
+
+@pytest.fixture(scope="session")
+def report(finished: Project) -> Path:
+    """The report of the finished project."""
+    finished.run("snakemake", "--report", "results/report.html")
+    return finished.path / "results/report.html"
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""One clear line within seconds, and no job started."""
+"""One clear line within seconds, and no job started. What else is refused, and how, is in tests/test_messages.py."""
 
 import os
 import time
@@ -27,18 +27,7 @@ def complain(project: Project, *command: str) -> str:
     ("setting", "parts"),
     [
         ("lamda_sigreg=0.5", ["lamda_sigreg", "unknown key", "did you mean lambda_sigreg"]),
-        ("lambda_sigreg=-1", ["lambda_sigreg", "-1", "greater than or equal to 0"]),
-        ("lambda_sigreg=yes", ["lambda_sigreg", "valid number"]),
-        ("scale=tinny", ["scale", "'tinny'", "did you mean tiny"]),
-        ("phase=phase9", ["phase", "'phase9'", "did you mean phase"]),
-        ("device=gpu", ["device", "'gpu'", "'auto', 'cpu' or 'cuda'"]),
-        ("seeds=[]", ["seeds", "at least 1"]),
-        ("base={training: {epoch: 3}}", ["base.training.epoch: unknown key", "did you mean epochs"]),
         ("base={training: {epochs: {tiny: 0}}}", ["base.training.epochs.tiny: is 0", "greater than or equal to 1"]),
-        ("scales={tiny: {base: {training: {epochs: 3}}}}", ["scales.tiny.base", "base.training.epochs.tiny"]),
-        ("data={synthetic: {styles: [boxs]}}", ["data.synthetic.styles", "'boxs' is no style", "did you mean boxes"]),
-        ("evaluation={pool: 9000}", ["evaluation.pool: is 9000", "at most"]),
-        ("base={quantizer: {levels: [64, 64, 64]}}", ["base.quantizer", "262144 codes", "65536"]),
     ],
 )
 def test_command_line(finished: Project, setting: str, parts: list[str]) -> None:
@@ -49,19 +38,10 @@ def test_command_line(finished: Project, setting: str, parts: list[str]) -> None
 @pytest.mark.parametrize(
     ("old", "new", "parts"),
     [
-        ("lambda_sigreg: 1.0", "lamda_sigreg: 1.0", ["lamda_sigreg", "did you mean lambda_sigreg"]),
-        ("lambda_sigreg: 1.0", "lambda_sigreg: 1.0\nlambda_sigreg: 2.0", ["line", "'lambda_sigreg'", "twice"]),
         ("lambda_sigreg: 1.0", "lambda_sigreg: '1e-4'", ["lambda_sigreg", "1e-4", "without quotes"]),
-        ("max_side: 14", "max_side: 014", ["line", "014 is read as 12"]),
-        ("lambda_sigreg: 1.0", "lambda_sigreg: .nan", ["lambda_sigreg", "finite"]),
-        ("lambda_sigreg: 1.0", "lambda_sigreg: true", ["lambda_sigreg", "True"]),
+        ("lambda_sigreg: 1.0", "lambda_sigreg: 1.0\nlambda_sigreg: 2.0", ["line", "'lambda_sigreg'", "twice"]),
         ("user_training: []", "user_training:\n  - nobody", ["user_training", "'nobody'", "data/raw/user"]),
-        ("device: auto", "device: [", ["line"]),
-        ("device: auto", "device: !!python/name:os.getcwd", ["line", "column", "!!python/name:os.getcwd"]),
-        ("device: auto", "device: &a [*a]", ["line", "column", "alias *a"]),
         ("device: auto", f"device: {'[' * 2000}{']' * 2000}", ["line", "column", "levels deep"]),
-        ("device: auto", f"device: {'9' * 5000}", ["line", "column", "99999"]),
-        ("device: auto", "device:\n\tauto: 1", ["line", "column 1", "tab"]),
     ],
 )
 def test_file(project: Project, old: str, new: str, parts: list[str]) -> None:
@@ -118,9 +98,7 @@ def test_odd_files_of_the_users_are_a_line_each_and_hold_up_no_good_one(project:
     ("name", "content", "parts"),
     [
         ("mine.json", '{"train": [{"input": [[1, 2], [1]], "output": [[1]]}], "test": []}', ["mine.json", "test"]),
-        ("mine.json", "{", ["mine.json", "JSON"]),
         ("arc1.json", "{}", ["arc1.json", "reserved"]),
-        ("a b.json", "{}", ["a b.json", "letters, digits"]),
     ],
 )
 def test_users_file(project: Project, name: str, content: str, parts: list[str]) -> None:

@@ -28,24 +28,29 @@ def flip(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "file", "job"),
+    "damages",
     [
-        (cut, f"{RUN}/scores.csv", "compare_phases"),
-        (empty, f"{RUN}/steps.csv", "diagnose_run"),
-        (cut, METRICS, "report_headline"),
-        (flip, f"{RUN}/encoder.safetensors", "evaluate_encoder"),
+        # Neither hides the other: the job that notices needs nothing of what the other job makes.
+        [
+            (cut, f"{RUN}/scores.csv", "compare_phases"),
+            (empty, "results/runs/tiny/phase1/seed0/steps.csv", "diagnose_run"),
+        ],
+        [(cut, METRICS, "report_headline")],
+        [(flip, f"{RUN}/encoder.safetensors", "evaluate_encoder")],
     ],
+    ids=["tables", "comparison", "encoder"],
 )
 def test_a_damaged_file_is_noticed_and_the_advice_works(
-    project: Project, damage: Callable[[Path], None], file: str, job: str
+    project: Project, damages: list[tuple[Callable[[Path], None], str, str]]
 ) -> None:
-    damage(project.path / file)
+    for damage, file, _ in damages:
+        damage(project.path / file)
     output = project.run("snakemake", "--keep-going", status=1)
     assert "Traceback" not in output
-    lines = {line for line in output.splitlines() if line.startswith(job) and "error: " in line}
-    (line,) = lines
-    assert file in line
-    (advice,) = re.findall("`(.*)`", line)
-    project.run(*advice.split())
+    for _, file, job in damages:
+        (line,) = {line for line in output.splitlines() if line.startswith(job) and "error: " in line}
+        assert file in line
+        (advice,) = re.findall("`(.*)`", line)
+        project.run(*advice.split())
     project.run("snakemake")
     assert NOTHING in project.run("snakemake", "-n")

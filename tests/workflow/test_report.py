@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,9 +37,8 @@ async def look_at_all(page: Page) -> dict[str, Any]:
     return {"first": first, "seen": seen}
 
 
-def test_report_shows_every_figure_in_a_browser(finished: Project) -> None:
-    finished.run("snakemake", "--report", "results/report.html")
-    found, errors = visit(finished.path / "results/report.html", look_at_all)
+def test_report_shows_every_figure_in_a_browser(finished: Project, report: Path) -> None:
+    found, errors = visit(report, look_at_all)
     assert not errors
     assert "Encoders trained by different recipes" in found["first"]
     drawn = {str(path.relative_to(finished.path)) for path in (finished.path / "results/comparison/tiny").glob("*.svg")}
@@ -46,7 +46,7 @@ def test_report_shows_every_figure_in_a_browser(finished: Project) -> None:
     assert set(found["seen"]) >= drawn
 
 
-def test_a_page_that_complains_is_noticed(tmp_path: Any) -> None:
+def test_a_page_that_complains_is_noticed(tmp_path: Path) -> None:
     """Else the test above could not fail."""
     (tmp_path / "page.html").write_text("<script>console.error('of our own'); undefinedName</script>")
 

@@ -3,11 +3,12 @@
 import html
 import json
 from collections.abc import Callable
+from pathlib import Path
 from urllib.parse import unquote
 
 import pandas as pd
 import pytest
-from conftest import NOTHING, ONE_TASK, Project
+from conftest import NOTHING, ONE_TASK, Project, planned_jobs, trained_phases
 
 NAMES = ["baseline", "phase1", "phase2", "phase3", "untrained", "tokens", "copy"]
 PHASES = NAMES[:4]
@@ -72,8 +73,9 @@ def test_clone_without_remote_makes_everything(finished: Project, clone: Callabl
     """Tables and dvc.lock are in git: they must not pass for a finished run."""
     fresh = clone(finished)
     assert fresh.retrained() == set(PHASES)
-    assert fresh.retrained("phase1") == {"phase1"}
-    assert fresh.plan("phase1", "--cores", "2")["evaluate_encoder"] == 1
+    output = fresh.run("snakemake", "-n", "phase1", "--cores", "2")
+    assert trained_phases(output) == {"phase1"}
+    assert planned_jobs(output)["evaluate_encoder"] == 1
 
 
 def test_clone_after_pull_has_nothing_to_do(project: Project, clone: Callable[[Project], Project]) -> None:
@@ -95,11 +97,10 @@ def test_phase_target_makes_its_phase_alone(project: Project) -> None:
     assert NOTHING in project.run("snakemake", "-n", "phase3")
 
 
-def test_report_is_one_self_contained_file(finished: Project) -> None:
-    finished.run("snakemake", "--report", "results/report.html")
-    report = (finished.path / "results/report.html").read_text()
+def test_report_is_one_self_contained_file(finished: Project, report: Path) -> None:
+    page = report.read_text()
     captions = [path.read_text().split(".")[0][:40] for path in (finished.path / "workflow/report").glob("*.rst")]
-    packed = "".join(html.unescape(unquote(report.replace("\\n", " "))).split())
+    packed = "".join(html.unescape(unquote(page.replace("\\n", " "))).split())
     for caption in captions:
         assert "".join(caption.split()) in packed, caption
     assert "<scriptsrc" not in packed
@@ -111,19 +112,24 @@ def test_lint(finished: Project) -> None:
 
 
 def test_user_set_is_a_test_set_and_retrains_nothing(project: Project) -> None:
+    """All encoders and controls are due to be measured on it; one of each is."""
     folder = project.path / "data/raw/user/mine"
     folder.mkdir()
     (folder / "good.json").write_text(ONE_TASK)
     (folder / "bad.json").write_text(ONE_TASK.replace("[1, 2]", "[1, 12]"))
-    assert project.retrained() == set()
+    output = project.run("snakemake", "-n")
+    assert trained_phases(output) == set()
+    due = planned_jobs(output)
+    assert (due["evaluate_encoder"], due["evaluate_control"], due["compare_phases"]) == (4, 3, 1)
     assert project.retrained("--config", "lambda_sigreg=2.0") == {"phase2", "phase3"}
-    output = project.run("snakemake", "results/comparison/tiny/ranking.csv")
+    measured = [f"results/runs/tiny/{name}/seed0/scores.csv" for name in ("phase2", "tokens")]
+    output = project.run("snakemake", *measured, "data/frames/tiny/splits.json")
     complaint = [line for line in output.splitlines() if "bad.json" in line]
     assert len(complaint) == 1
     for part in ("data/raw/user/mine/bad.json", "train pair 0", "row 0, column 1", "12", "0 to 9"):
         assert part in complaint[0]
-    ranking = pd.read_csv(project.path / "results/comparison/tiny/ranking.csv")
-    assert set(NAMES) == set(ranking.loc[ranking["set"] == "mine", "name"])
+    for scores in (pd.read_csv(project.path / name) for name in measured):
+        assert {"ranking_b", "ranking_c"} <= set(scores.loc[scores["set"] == "mine", "measure"])
     report = json.loads((project.path / "data/frames/tiny/splits.json").read_text())
     assert report["user"]["mine"]["tasks"] == 1
 

@@ -6,27 +6,43 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from amounts import FULL, fault
+from amounts import FULL, amount, fault
 from conftest import Project
 
 LAB = Path("workflow/slurm-lab")
 UNAVAILABLE = 3
+EPOCHS = amount(16, 40)
+"""Of a training that is to be interrupted."""
 
 
 @pytest.fixture
-def cluster(project: Project) -> Iterator[Project]:
+def cluster(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
     """The project with Slurm running; skipped only where it cannot run, and never in continuous integration."""
+    state = Path(tempfile.mkdtemp(prefix="slurm-lab-"))  # not below the project, whose path is too long for its sockets
+    monkeypatch.setenv("LAB", str(state))
     up = subprocess.run([str(LAB / "up.sh")], cwd=project.path, capture_output=True, text=True, timeout=120)
     if up.returncode == UNAVAILABLE and not os.environ.get("CI"):
         pytest.skip(up.stderr.strip())
     assert up.returncode == 0, up.stdout + up.stderr
     yield project
     project.run(str(LAB / "down.sh"))
+
+
+def test_a_lab_in_too_long_a_path_is_refused(tmp_path: Path) -> None:
+    """Slurm would hold every job for ever, and say why in the log of a node alone."""
+    lab = tmp_path / ("x" * 80)
+    up = [str(Path(__file__).parents[2] / LAB / "up.sh")]
+    done = subprocess.run(up, env=os.environ | {"LAB": str(lab)}, capture_output=True, text=True, timeout=120)
+    if done.returncode == 0:
+        subprocess.run([up[0].replace("up.sh", "down.sh")], env=os.environ | {"LAB": str(lab)}, check=False)
+    assert done.returncode == 1
+    assert "too long for Slurm's sockets; type: export LAB=/tmp/slurm-lab" in done.stderr
 
 
 @pytest.mark.slurm
@@ -62,7 +78,7 @@ def whole(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     """A project whose phase2 trains for long enough to be interrupted, and what that makes where nothing does."""
     project = Project(tmp_path_factory.mktemp("whole") / "project")
     shutil.copytree(finished.path, project.path, symlinks=True)
-    project.edit("params.yaml", "epochs: {tiny: 3, laptop: 6", "epochs: {tiny: 40, laptop: 6")
+    project.edit("params.yaml", "epochs: {tiny: 3, laptop: 6", f"epochs: {{tiny: {EPOCHS}, laptop: 6")
     project.run("snakemake", ENCODER)
     return project, made(project)
 

@@ -7,6 +7,10 @@ LAB=${LAB:-$PWD/.slurm-lab}
 NODES=2 CPUS=4 MEMORY=64000 GPUS=2
 HOST=$(hostname -s)
 
+if [ ${#LAB} -gt 78 ]; then
+    echo "error: $LAB is a path too long for Slurm's sockets; type: export LAB=/tmp/slurm-lab" >&2
+    exit 1
+fi
 for command in munged slurmctld slurmd sinfo; do
     if ! command -v "$command" >/dev/null; then
         echo "error: $command is missing; type: apt-get install --no-install-recommends slurmctld slurmd slurm-client munge" >&2
