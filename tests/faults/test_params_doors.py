@@ -75,7 +75,7 @@ def mistyped(number: int) -> tuple[tuple[str, ...], str, str]:
     path, value = rng.choice([(path, value) for path, value in LEAVES.items() if path[0] not in ("scenarios", "sets")])
     if number % 2 and path[-1] not in read_params(PARAMS)["scales"]:
         return (*path[:-1], f"{path[-1]}x"), "1", f"{path[-1]}x"
-    wrong = rng.choice(("yes", "1.5", "-1") if isinstance(value, bool) else (".nan", "true", "-1", "1e999"))
+    wrong = rng.choice(("2", "1.5", "-1") if isinstance(value, bool) else (".nan", "true", "-1", "1e999"))
     return path, wrong, ".".join(path)
 
 
