@@ -67,7 +67,7 @@ def test_the_other_thresholds_are_read_too(key: str) -> None:
     """Each changes what is found, or where it begins."""
     value, name, kind = OTHERS[key]
     changed = thresholds().model_copy(update={key: value})
-    runs = [planted(name, 3, kind), *(Healthy(seed) for seed in range(12))]
+    runs = [planted(name, 3, kind), *(Healthy(seed) for seed in range(6))]
     runs[-1].epochs["clipped_share"], runs[-1].epochs["clip_factor_median"] = 0.5, 0.3
     seen = [[(f.name, f.first) for f in diagnose(run.record(), limits)] for run in runs for limits in (thresholds(),)]
     assert seen != [[(f.name, f.first) for f in diagnose(run.record(), changed)] for run in runs]

@@ -20,7 +20,7 @@ from arcjepa.findings.experiments import Experiments
 from arcjepa.params import leaves, typed
 
 START = "dvc exp run -S "
-PER_FAULT = 3
+PER_FAULT = 2
 
 
 @cache

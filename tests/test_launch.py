@@ -157,7 +157,8 @@ os._exit(1)
 def test_ctrl_c_ends_all_and_they_say_nothing(tmp_path: Path) -> None:
     """Of a terminal it goes to the whole foreground group."""
     here = (
-        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "  # which a background job ignores
+        # A background job ignores it.
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
         f"from arcjepa.launch import launch; launch(['-c', {RANK + READY + WAITS!r}, sys.argv[1]], 2, 60)"
     )
     words: dict[str, Any] = {"stderr": subprocess.PIPE, "text": True, "start_new_session": True}
