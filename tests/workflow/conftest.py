@@ -83,7 +83,10 @@ def trained_phases(output: str) -> set[str]:
 
 
 def copy_sources(target: Path) -> None:
-    """The files that git tracks or would track, as they are now: what a fresh clone of the next commit holds."""
+    """The files that git tracks or would track, as they are now: what a fresh clone of the next commit holds.
+
+    But for results, and with dvc.lock as it was committed: nothing was made yet.
+    """
     listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in filter(None, names.split("\0")):
@@ -92,6 +95,8 @@ def copy_sources(target: Path) -> None:
         if not made and (source.is_symlink() or source.is_file()):
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target / name, follow_symlinks=False)
+    shown = subprocess.run(["git", "show", "HEAD:dvc.lock"], cwd=ROOT, capture_output=True, text=True, check=True)
+    (target / "dvc.lock").write_text(shown.stdout)
 
 
 @pytest.fixture(scope="session")
