@@ -19,7 +19,7 @@ from arcjepa.findings.markdown import as_markdown
 from arcjepa.findings.record_files import read_record
 from arcjepa.findings.records import Record, make_record
 
-HEALTHY, GROUP, PLANTED, REMOVED = 320, 32, 6, 2
+HEALTHY, GROUP, PLANTED, REMOVED = 192, 32, 6, 2
 KINDS = [(name, kind) for name, plants in FAULTS.items() for kind in range(len(plants))]
 UNTRIED = {"incomplete record", "missing epochs", "queue not filled", "slower epochs"}
 UNTRIED_KINDS = {("learning rate off its schedule", 0), ("plateau", 1)}
