@@ -27,13 +27,18 @@ def fake_gpu(monkeypatch: pytest.MonkeyPatch) -> list[FakeGraph]:
     made: list[FakeGraph] = []
 
     @contextmanager
-    def nothing(_: Any, stream: Any = None) -> Any:
+    def nothing(_: Any) -> Any:
         yield
 
-    stream = SimpleNamespace(wait_stream=lambda other: None)
+    @contextmanager
+    def recorded(_: Any, stream: Any) -> Any:
+        assert stream is own  # that of the plain calls: what they left belongs to it
+        yield
+
+    own, stream = (SimpleNamespace(wait_stream=lambda other: None) for _ in range(2))
     monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: made.append(FakeGraph()) or made[-1])
-    monkeypatch.setattr(torch.cuda, "graph", nothing)
-    monkeypatch.setattr(torch.cuda, "Stream", lambda: stream)
+    monkeypatch.setattr(torch.cuda, "graph", recorded)
+    monkeypatch.setattr(torch.cuda, "Stream", lambda: own)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda: stream)
     monkeypatch.setattr(torch.cuda, "stream", nothing)
     return made

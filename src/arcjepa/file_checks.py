@@ -40,6 +40,8 @@ def file_checks(root: Path) -> list[Check]:
 
 
 def hash_check(algorithm: str, expected: str, by: str) -> Callable[[Path], Fault]:
+    """A check of a file against an "md5" or "sha256" that is recorded, and `by` what it is."""
+
     def fault(path: Path) -> Fault:
         found = file_digest(path, algorithm)
         if found == expected:
