@@ -7,7 +7,7 @@ import torch
 import triton
 from model_cases import batch_of, tiny_corpus
 
-from arcjepa import kernels, randomness
+from arcjepa import kernels, randomness, sigreg_kernels
 from arcjepa.attention import Packing, addends, attend
 from arcjepa.encoder import _Pooled, _pooled
 from arcjepa.sigreg import _STEP, KNOTS, _means, _slopes
@@ -79,17 +79,22 @@ def hashes() -> None:
 
 
 def epps_pulley() -> None:
-    """Means and slopes, of sizes that no block divides."""
-    sets, rows, columns, knots, parts = 2, 700, 40, KNOTS - 1, 3
-    x, along = 2 * torch.randn(sets, rows, columns), torch.randn(sets, 2, knots, columns)
-    waves = torch.stack([torch.cos(_STEP * x.double()), torch.sin(_STEP * x.double())])
-    sums, slopes = torch.full((sets, parts, 2, knots, columns), torch.nan), torch.full_like(x, torch.nan)
-    blocks = triton.cdiv(columns, kernels.MEANS["COLUMNS"])
-    kernels._means_kernel[sets, blocks, parts](x, sums, rows, columns, _STEP, K=knots, **kernels.MEANS)
-    blocks = triton.cdiv(rows, kernels.SLOPES["ROWS"]), triton.cdiv(columns, kernels.SLOPES["COLUMNS"])
-    kernels._slopes_kernel[*blocks, sets](x, along, slopes, rows, columns, _STEP, K=knots, **kernels.SLOPES)
-    close(sums.sum(1) / rows, _means(waves), "means")
-    close(slopes, _slopes(waves, along.double()), "slopes")
+    """Means and slopes, of sizes that no block divides, of embeddings that float16 alone could not hold."""
+    sets, rows, dim, columns, knots = 2, 700, 9, 40, KNOTS - 1
+    sigreg_kernels._product = lambda a, b: a.float() @ b.float()
+    z, slices = torch.randn(sets, rows, dim), torch.nn.functional.normalize(torch.randn(dim, columns), dim=0)
+    along = torch.randn(sets, 2, knots, columns)
+    for size in (1e-6, 1.0, 1e5):
+        step = _STEP / size
+        x = (size * z).double() @ slices.double()
+        waves = torch.stack([torch.cos(step * x), torch.sin(step * x)])
+        means, *kept = sigreg_kernels.means(size * z, slices, step, knots)
+        close(means, _means(waves), f"means at {size}")
+        slopes = sigreg_kernels.slopes(*kept, size * along, step)
+        close(slopes, _slopes(waves, size * along.double()) @ slices.double().T, f"slopes at {size}")
+    bad = z.clone()
+    bad[1, 3, 2] = torch.nan
+    assert sigreg_kernels.means(bad, slices, _STEP, knots)[0].isnan().any()
 
 
 torch.manual_seed(0)

@@ -174,7 +174,7 @@ def test_the_core_is_what_a_training_step_executes(phase):
     finally:
         sys.setprofile(None)
     # The schedule is laid out before the first step, and a GPU executes the kernels.
-    assert executed | {"schedule", "kernels"} == set(CORE)
+    assert executed | {"schedule", "kernels", "sigreg_kernels"} == set(CORE)
 
 
 def test_the_lines_are_those_of_the_files(tmp_path):

@@ -1,9 +1,7 @@
-"""Triton kernels: attention within frames, pooling them, random bits, and SIGReg in one pass over the projections
-forward, one backward.
+"""Triton kernels: attention within frames, pooling them, and random bits.
 
 Results do not depend on what else the GPU does: no program adds to what another one writes.
-Shapes: M frames, T tokens of a frame, P packed tokens, W width, H heads; V sets of N projections, S slices, K
-multiples of the angle.
+Shapes: M frames, T tokens of a frame, P packed tokens, W width, H heads.
 """
 
 import torch
@@ -14,17 +12,12 @@ try:
 except ModuleNotFoundError:  # PyTorch for the CPU comes without it, and none of this is called there
     triton = None
 
-MEANS = {"ROWS": 8, "COLUMNS": 32, "num_warps": 1}
-SLOPES = {"ROWS": 8, "COLUMNS": 64, "num_warps": 1}
-"""Tiles of one warp, in which a thread adds up its own columns: sums over rows need no other thread."""
 ATTENTION_WARPS = 1
 POOL_COLUMNS, POOL_WARPS = 128, 1
 SPLITMIX = {"GOLDEN": -7046029254386353131, "MIX_1": -4658895280553007687, "MIX_2": -7723592293110705685}
 """2^64 / golden ratio and the factors of SplitMix64, as signed 64-bit integers."""
 HASHES = 512
 """Random numbers of a program."""
-PROGRAMS = 4224
-"""Programs that a kernel is split into where its size allows: 32 for each multiprocessor of an H100."""
 
 if triton is not None:
 
@@ -126,85 +119,6 @@ if triton is not None:
         tl.store(sums + out, total, mask=w < W)
         tl.store(largest + out, tl.where(count > 0, most, 0.0), mask=w < W)
         tl.store(ties + out, count, mask=w < W)
-
-    @triton.jit
-    def _means_kernel(x, out, n, s, step, K: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
-        """A program sums over every so many blocks of rows of one set, for some columns: in one order, whatever else
-        runs."""
-        of_set, column = tl.program_id(0).to(tl.int64), tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
-        part, parts, beyond = tl.program_id(2), tl.num_programs(2), 0
-        knot = tl.arange(0, K)
-        cosines, sines = tl.zeros([K, COLUMNS], tl.float32), tl.zeros([K, COLUMNS], tl.float32)
-        for first in range(part * ROWS, n, parts * ROWS):
-            row = first + tl.arange(0, ROWS)
-            beyond += tl.maximum(first + ROWS - n, 0)
-            inside = (row < n)[:, None] & (column < s)[None, :]
-            u = step * tl.load(x + (of_set * n + row)[:, None] * s + column[None, :], mask=inside, other=0.0)
-            cos_new, sin_new = tl.cos(u), tl.sin(u)
-            double = 2 * cos_new
-            cos_old, sin_old = tl.zeros_like(u) + 1, tl.zeros_like(u)
-            for k in tl.static_range(K):
-                here = knot[:, None] == k
-                cosines += tl.where(here, tl.sum(cos_new, 0)[None, :], 0.0)
-                sines += tl.where(here, tl.sum(sin_new, 0)[None, :], 0.0)
-                cos_old, cos_new = cos_new, double * cos_new - cos_old
-                sin_old, sin_new = sin_new, double * sin_new - sin_old
-        # Rows beyond the last have u = 0, so that each counted 1 in every cosine and 0 in every sine.
-        place = out + ((of_set * parts + part) * 2 * K + knot)[:, None] * s + column[None, :]
-        tl.store(place, cosines - beyond, mask=(column < s)[None, :])
-        tl.store(place + K * s, sines, mask=(column < s)[None, :])
-
-    @triton.jit
-    def _slopes_kernel(x, along, out, n, s, step, K: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
-        """A program makes one tile of the result."""
-        of_set, column = tl.program_id(2).to(tl.int64), tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
-        row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
-        inside = (row < n)[:, None] & (column < s)[None, :]
-        place = (of_set * n + row)[:, None] * s + column[None, :]
-        u = step * tl.load(x + place, mask=inside, other=0.0)
-        cos_new, sin_new = tl.cos(u), tl.sin(u)
-        double = 2 * cos_new
-        cos_old, sin_old, total = tl.zeros_like(u) + 1, tl.zeros_like(u), tl.zeros_like(u)
-        for k in tl.static_range(K):
-            factor = along + (of_set * 2 * K + k) * s + column
-            total += cos_new * tl.load(factor, mask=column < s, other=0.0)[None, :]
-            total += sin_new * tl.load(factor + K * s, mask=column < s, other=0.0)[None, :]
-            cos_old, cos_new = cos_new, double * cos_new - cos_old
-            sin_old, sin_new = sin_new, double * sin_new - sin_old
-        tl.store(out + place, total, mask=inside)
-
-
-@torch.library.custom_op("arcjepa::means", mutates_args=(), device_types="cuda")
-def means(x: torch.Tensor, step: float, knots: int) -> torch.Tensor:
-    """Means over N of cos(k u) and sin(k u), u = step * x, for k = 1 .. K: x (..., N, S) float32 to (..., 2, K, S)."""
-    x = x.contiguous()
-    *sets, n, s = x.shape
-    grid = x[..., 0, 0].numel(), triton.cdiv(s, MEANS["COLUMNS"])
-    parts = min(triton.cdiv(n, MEANS["ROWS"]), triton.cdiv(PROGRAMS, grid[0] * grid[1]))
-    sums = x.new_empty(*sets, parts, 2, knots, s)
-    _means_kernel[*grid, parts](x, sums, n, s, step, K=knots, **MEANS)
-    return sums.sum(-4) / n
-
-
-@means.register_fake
-def _(x: torch.Tensor, step: float, knots: int) -> torch.Tensor:
-    return x.new_empty(*x.shape[:-2], 2, knots, x.shape[-1])
-
-
-@torch.library.custom_op("arcjepa::slopes", mutates_args=(), device_types="cuda")
-def slopes(x: torch.Tensor, along: torch.Tensor, step: float) -> torch.Tensor:
-    """Sum over k of along[0, k] cos(k u) + along[1, k] sin(k u): x (..., N, S), along (..., 2, K, S) to (..., N, S)."""
-    x, along = x.contiguous(), along.contiguous()
-    n, s = x.shape[-2:]
-    out = torch.empty_like(x)
-    grid = triton.cdiv(n, SLOPES["ROWS"]), triton.cdiv(s, SLOPES["COLUMNS"]), x[..., 0, 0].numel()
-    _slopes_kernel[grid](x, along, out, n, s, step, K=along.shape[-2], **SLOPES)
-    return out
-
-
-@slopes.register_fake
-def _(x: torch.Tensor, along: torch.Tensor, step: float) -> torch.Tensor:
-    return torch.empty_like(x)
 
 
 def _blocks(places: torch.Tensor, head: int) -> dict[str, float]:

@@ -35,7 +35,7 @@ def moments(z: torch.Tensor, slices: torch.Tensor) -> Moments:
     x = z.double()
     centred = x - x.mean(1, keepdim=True)
     products = torch.cat([centred.mT @ centred, x.mT @ x]).cpu()
-    return Moments(products, epps_pulley(z.float() @ slices).mean(1).double().cpu(), z.shape[1])
+    return Moments(products, epps_pulley(z.float(), slices).mean(1).double().cpu(), z.shape[1])
 
 
 @torch.no_grad()

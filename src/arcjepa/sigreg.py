@@ -14,8 +14,9 @@ from typing import Any
 
 import torch
 
-from arcjepa import kernels, randomness
+from arcjepa import randomness
 from arcjepa.ranks import mean_over_ranks, world_size
+from arcjepa.sigreg_kernels import sliced_means, sliced_slopes
 
 KNOTS = 17
 SLICES = 1024
@@ -51,28 +52,35 @@ class _EppsPulley(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, ranks: int) -> torch.Tensor:
-        """x (..., N, S) of one of so many `ranks` to the statistic (..., S) of all."""
-        _, phi, w = (value[1:, None] for value in knots(x.dtype, x.device))
-        waves = x if x.is_cuda else torch.stack([torch.cos(_STEP * x), torch.sin(_STEP * x)])
-        means = kernels.means(x, _STEP, KNOTS - 1) if x.is_cuda else _means(waves)
+    def forward(ctx: Any, z: torch.Tensor, slices: torch.Tensor, ranks: int) -> torch.Tensor:
+        """z (..., N, D) of one of so many `ranks` and slices (D, S) to the statistic (..., S) of all."""
+        _, phi, w = (value[1:, None] for value in knots(z.dtype, z.device))
+        if z.is_cuda:
+            means, *kept = sliced_means(z, slices, _STEP, KNOTS - 1)
+        else:
+            x = z @ slices
+            kept = [torch.stack([torch.cos(_STEP * x), torch.sin(_STEP * x)]), slices]
+            means = _means(kept[0])
         means = means if ranks == 1 else mean_over_ranks(means)
         error = means - torch.stack([phi, torch.zeros_like(phi)])
-        ctx.save_for_backward(error, waves)
+        ctx.save_for_backward(error, *kept)
         ctx.ranks = ranks
-        return ranks * x.shape[-2] * (error**2 * w).sum((-3, -2))
+        return ranks * z.shape[-2] * (error**2 * w).sum((-3, -2))
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: torch.Tensor) -> tuple[torch.Tensor, None]:
-        """dT/dx = sum_k t_k (a_k cos t_k x + b_k sin t_k x), with the same recurrence as forward.
+    def backward(ctx: Any, *grad_outputs: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        """dT/dx = sum_k t_k (a_k cos t_k x + b_k sin t_k x), with the same recurrence as forward, and dT/dz from it.
 
-        Times the number of ranks, as gradients of ranks are averaged and not added: each sees its own x alone.
+        Times the number of ranks, as gradients of ranks are averaged and not added: each sees its own z alone.
         """
-        error, waves = ctx.saved_tensors
+        error, *kept = ctx.saved_tensors
         t, _, w = (value[1:, None] for value in knots(error.dtype, error.device))
         slope = 2 * w * t * error * (ctx.ranks * grad_outputs[0])[..., None, None, :]
         along = torch.stack([slope.select(-3, 1), -slope.select(-3, 0)], -3)
-        return (kernels.slopes(waves, along, _STEP) if error.is_cuda else _slopes(waves, along)), None
+        if error.is_cuda:
+            return sliced_slopes(*kept, along, _STEP), None, None
+        waves, slices = kept
+        return _slopes(waves, along) @ slices.T, None, None
 
 
 def _means(waves: torch.Tensor) -> torch.Tensor:
@@ -110,12 +118,12 @@ def _multiples(waves: torch.Tensor) -> Iterator[tuple[int, torch.Tensor]]:
         old, new, sign_old, sign_new = new, old, sign_new, -sign_old
 
 
-def epps_pulley(x: torch.Tensor, ranks: int = 1) -> torch.Tensor:
-    """The statistic of each column of x (..., N, S), float32, or float64 on the CPU; returns (..., S).
+def epps_pulley(z: torch.Tensor, slices: torch.Tensor, ranks: int = 1) -> torch.Tensor:
+    """The statistic of each column of z @ slices, z (..., N, D), slices (D, S): (..., S), over the batches of `ranks`.
 
-    Over the batches of `ranks` ranks.
+    In float32, or float64 on the CPU. Slices have no gradient.
     """
-    return _EppsPulley.apply(x, ranks)
+    return _EppsPulley.apply(z, slices, ranks)
 
 
 def directions(dim: int, seed: randomness.Number, step: randomness.Number, device: Device = "cpu") -> torch.Tensor:
@@ -130,7 +138,7 @@ def sigreg(z: torch.Tensor, slices: torch.Tensor) -> torch.Tensor:
     z is not normalised: that would fix the statistic whatever the embeddings do.
     """
     with torch.autocast(z.device.type, enabled=False):
-        return epps_pulley(z.float() @ slices, world_size()).mean(-1)
+        return epps_pulley(z.float(), slices, world_size()).mean(-1)
 
 
 def sigreg_normalised(z: torch.Tensor, slices: torch.Tensor) -> torch.Tensor:
