@@ -23,6 +23,8 @@ MOST = 8
 LATE = "timed out waiting for a rank"
 LAST_RESORT = 60.0
 """Seconds after which NCCL aborts a process, with pages of words, that still waits when it should have ended itself."""
+PIECE = 2**14
+"""Numbers that a processor of a GPU copies at a time."""
 _patience = {"seconds": 600.0}
 _on_cpu: list[distributed.ProcessGroup] = []
 """Where there are GPUs: the group for exchanges between processors, with a deadline of its own."""
@@ -136,11 +138,18 @@ def mean_of_all(tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         return list(tensors)
     together = torch.empty(sum(x.numel() for x in tensors), device=tensors[0].device)
     parts = together.split([x.numel() for x in tensors])
-    means = [part.view(x.shape) for part, x in zip(parts, tensors, strict=True)]
-    torch._foreach_copy_(means, [x.detach() for x in tensors])  # as `cat`, which takes its time with many tensors
-    distributed.all_reduce(together, group=_group(together))
-    together.div_(world_size())
-    return means
+    # In pieces, as a large one is copied by few processors, and not by `cat`, which takes its time with many tensors.
+    torch._foreach_copy_(_pieces(parts), _pieces([x.detach().reshape(-1) for x in tensors]))
+    if together.is_cuda:
+        distributed.all_reduce(together, distributed.ReduceOp.AVG)
+    else:
+        distributed.all_reduce(together, group=_group(together))
+        together.div_(world_size())
+    return [part.view(x.shape) for part, x in zip(parts, tensors, strict=True)]
+
+
+def _pieces(tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    return [piece for x in tensors for piece in x.split(PIECE)]
 
 
 @torch.no_grad()

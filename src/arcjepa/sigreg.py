@@ -22,6 +22,8 @@ KNOTS = 17
 SLICES = 1024
 STREAM = 11
 Device = torch.device | str
+_made: dict[tuple[torch.dtype, torch.device], tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = {}
+"""Of `_knots`."""
 _STEP = 3.0 / (KNOTS - 1)
 _ROWS = 128
 """Rows that a processor works on at a time, so that they stay in its cache from knot to knot."""
@@ -54,7 +56,7 @@ class _EppsPulley(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, z: torch.Tensor, slices: torch.Tensor, ranks: int) -> torch.Tensor:
         """z (..., N, D) of one of so many `ranks` and slices (D, S) to the statistic (..., S) of all."""
-        _, phi, w = (value[1:, None] for value in knots(z.dtype, z.device))
+        _, wanted, w = _knots(z)
         if z.is_cuda:
             means, *kept = sliced_means(z, slices, _STEP, KNOTS - 1)
         else:
@@ -62,7 +64,7 @@ class _EppsPulley(torch.autograd.Function):
             kept = [torch.stack([torch.cos(_STEP * x), torch.sin(_STEP * x)]), slices]
             means = _means(kept[0])
         means = means if ranks == 1 else mean_over_ranks(means)
-        error = means - torch.stack([phi, torch.zeros_like(phi)])
+        error = means - wanted
         ctx.save_for_backward(error, *kept)
         ctx.ranks = ranks
         return ranks * z.shape[-2] * (error**2 * w).sum((-3, -2))
@@ -74,13 +76,26 @@ class _EppsPulley(torch.autograd.Function):
         Times the number of ranks, as gradients of ranks are averaged and not added: each sees its own z alone.
         """
         error, *kept = ctx.saved_tensors
-        t, _, w = (value[1:, None] for value in knots(error.dtype, error.device))
+        t, _, w = _knots(error)
         slope = 2 * w * t * error * (ctx.ranks * grad_outputs[0])[..., None, None, :]
         along = torch.stack([slope.select(-3, 1), -slope.select(-3, 0)], -3)
         if error.is_cuda:
             return sliced_slopes(*kept, along, _STEP), None, None
         waves, slices = kept
         return _slopes(waves, along) @ slices.T, None, None
+
+
+def _knots(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """t (K - 1, 1), the means of a Gaussian (2, K - 1, 1) and w (K - 1, 1), without the knot at 0, made once."""
+    key = x.dtype, x.device
+    compiling = torch.compiler.is_compiling()
+    if compiling or key not in _made:
+        t, phi, w = (value[1:, None] for value in knots(*key))
+        found = t, torch.stack([phi, torch.zeros_like(phi)]), w
+        if compiling or (x.is_cuda and torch.cuda.is_current_stream_capturing()):
+            return found  # which belong to what is being compiled or recorded
+        _made[key] = found
+    return _made[key]
 
 
 def _means(waves: torch.Tensor) -> torch.Tensor:

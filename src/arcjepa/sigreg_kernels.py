@@ -1,7 +1,9 @@
-"""Triton kernels of SIGReg: one pass over the projections forward, one backward, and products of float16 parts.
+"""Triton kernels of SIGReg: projections, one pass over them forward, one backward, and the product back.
 
-Tensor cores multiply float32 matrices here: each is a power of two times the sum of two float16 (22 bits together), and
-what is left out, low times low, is less than float32 rounds off (Markidis et al. 2018, arXiv 1803.04014).
+Tensor cores multiply float32 matrices here: each is a power of two times the sum of two float16, an integer and what it
+leaves (Ozaki et al. 2012; Markidis et al. 2018, arXiv 1803.04014). Whenever they add they cut off what does not fit,
+which would bias every projection towards zero; sums of products of integers do fit, and all others are added up apart.
+Low times low is left out: it is less than float32 rounds off.
 Results do not depend on what else the GPU does: no program adds to what another one writes.
 Shapes: V sets of N embeddings, D dimensions, S slices, K multiples of the angle.
 """
@@ -14,11 +16,12 @@ try:
 except ModuleNotFoundError:  # PyTorch for the CPU comes without it, and none of this is called there
     triton = None
 
+PROJECTIONS = {"ROWS": 64, "COLUMNS": 128, "DEPTH": 32, "num_warps": 4, "num_stages": 3}
 MEANS = {"ROWS": 8, "COLUMNS": 32, "num_warps": 1}
-SLOPES = {"ROWS": 8, "COLUMNS": 64, "num_warps": 1}
 """Tiles of one warp, in which a thread adds up its own columns: sums over rows need no other thread."""
-HALVES = 1024
-"""Elements that a program splits."""
+SLOPES = {"ROWS": 32, "COLUMNS": 64, "num_warps": 4}
+ELEMENTS = 1024
+"""Of a program that changes every element by itself."""
 PROGRAMS = 4224
 """Programs that a kernel is split into where its size allows: 32 for each multiprocessor of an H100."""
 
@@ -26,37 +29,66 @@ if triton is not None:
 
     @triton.jit
     def _scale(largest):
-        """The power of two that brings what is as large as this to 2^13 .. 2^14, and its inverse."""
+        """The power of two that brings what is as large as this to 2^10 .. 2^11, and its inverse."""
         exponent = tl.maximum(largest.to(tl.int32, bitcast=True) >> 23, 40)
-        scale = (267 - exponent << 23).to(tl.float32, bitcast=True)
-        return scale, (exponent - 13 << 23).to(tl.float32, bitcast=True)
+        scale = (264 - exponent << 23).to(tl.float32, bitcast=True)
+        return scale, (exponent - 10 << 23).to(tl.float32, bitcast=True)
 
     @triton.jit
-    def _halves_kernel(x, largest, out, unit, size, width, stride, again, low, BLOCK: tl.constexpr):
-        """Some elements of a matrix: the high part at its place of `out` and at another, the low part at a third."""
+    def _parts(x):
+        """The nearest integer, and what it leaves."""
+        high = tl.floor(x + 0.5)
+        return high.to(tl.float16), (x - high).to(tl.float16)
+
+    @triton.jit
+    def _bits(x):
+        return x.to(tl.int16, bitcast=True).to(tl.int32) & 0xFFFF
+
+    @triton.jit
+    def _halves_kernel(x, largest, out, unit, size, BLOCK: tl.constexpr):
+        """Some elements of a matrix: their high parts, and after those of all elements the low parts."""
         index = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
         scale, inverse = _scale(tl.load(largest))
         tl.store(unit, inverse)
-        value = scale * tl.load(x + index, mask=index < size, other=0.0)
-        high = value.to(tl.float16)
-        place = out + index // width * stride + index % width
-        tl.store(place, high, mask=index < size)
-        tl.store(place + again, high, mask=index < size)
-        tl.store(place + low, (value - high.to(tl.float32)).to(tl.float16), mask=index < size)
+        high, low = _parts(scale * tl.load(x + index, mask=index < size, other=0.0))
+        tl.store(out + index, high, mask=index < size)
+        tl.store(out + size + index, low, mask=index < size)
 
     @triton.jit
-    def _means_kernel(x, unit, out, n, s, step, K: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+    def _project_kernel(
+        z, slices, units, out, n, s, D: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, DEPTH: tl.constexpr
+    ):
+        """One tile of the projections, from the parts of both."""
+        row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
+        column = tl.program_id(1).to(tl.int64) * COLUMNS + tl.arange(0, COLUMNS)
+        whole = tl.zeros([ROWS, COLUMNS], tl.float32)
+        rest = tl.zeros([ROWS, COLUMNS], tl.float32)
+        for first in range(0, D, DEPTH):
+            d = first + tl.arange(0, DEPTH)
+            in_z, in_slices = (row < n)[:, None] & (d < D)[None, :], (d < D)[:, None] & (column < s)[None, :]
+            of_z, of_slices = z + row[:, None] * D + d[None, :], slices + d[:, None] * s + column[None, :]
+            z_high, z_low = tl.load(of_z, mask=in_z, other=0.0), tl.load(of_z + n * D, mask=in_z, other=0.0)
+            high = tl.load(of_slices, mask=in_slices, other=0.0)
+            low = tl.load(of_slices + s * D, mask=in_slices, other=0.0)
+            whole = tl.dot(z_high, high, whole)
+            rest = tl.dot(z_high, low, rest)
+            rest = tl.dot(z_low, high, rest)
+        x = (whole + rest) * (tl.load(units) * tl.load(units + 1))
+        tl.store(out + row[:, None] * s + column[None, :], x, mask=(row < n)[:, None] & (column < s)[None, :])
+
+    @triton.jit
+    def _means_kernel(x, out, n, s, step, K: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
         """A program sums over every so many blocks of rows of one set, for some columns: in one order, whatever else
         runs."""
         of_set, column = tl.program_id(0).to(tl.int64), tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
         part, parts, beyond = tl.program_id(2), tl.num_programs(2), 0
-        knot, angle = tl.arange(0, K), step * tl.load(unit) * tl.load(unit + 1)
+        knot = tl.arange(0, K)
         cosines, sines = tl.zeros([K, COLUMNS], tl.float32), tl.zeros([K, COLUMNS], tl.float32)
         for first in range(part * ROWS, n, parts * ROWS):
             row = first + tl.arange(0, ROWS)
             beyond += tl.maximum(first + ROWS - n, 0)
             inside = (row < n)[:, None] & (column < s)[None, :]
-            u = angle * tl.load(x + (of_set * n + row)[:, None] * s + column[None, :], mask=inside, other=0.0)
+            u = step * tl.load(x + (of_set * n + row)[:, None] * s + column[None, :], mask=inside, other=0.0)
             cos_new, sin_new = tl.cos(u), tl.sin(u)
             double = 2 * cos_new
             cos_old, sin_old = tl.zeros_like(u) + 1, tl.zeros_like(u)
@@ -73,15 +105,14 @@ if triton is not None:
 
     @triton.jit
     def _slopes_kernel(
-        x, unit, along, largest, high, low, unit_out, n, s, step,
-        K: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
+        x, along, largest, out, unit, n, s, step, K: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr
     ):  # fmt: skip
-        """A program makes one tile of the result, in two parts."""
+        """A program makes one tile of the result, the parts of each element side by side."""
         of_set, column = tl.program_id(2).to(tl.int64), tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
         row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
         inside = (row < n)[:, None] & (column < s)[None, :]
         place = (of_set * n + row)[:, None] * s + column[None, :]
-        u = step * tl.load(unit) * tl.load(unit + 1) * tl.load(x + place, mask=inside, other=0.0)
+        u = step * tl.load(x + place, mask=inside, other=0.0)
         cos_new, sin_new = tl.cos(u), tl.sin(u)
         double = 2 * cos_new
         cos_old, sin_old, total = tl.zeros_like(u) + 1, tl.zeros_like(u), tl.zeros_like(u)
@@ -92,11 +123,18 @@ if triton is not None:
             cos_old, cos_new = cos_new, double * cos_new - cos_old
             sin_old, sin_new = sin_new, double * sin_new - sin_old
         scale, inverse = _scale(tl.load(largest))
-        tl.store(unit_out, inverse)
-        total *= scale
-        upper = total.to(tl.float16)
-        tl.store(high + place, upper, mask=inside)
-        tl.store(low + place, (total - upper.to(tl.float32)).to(tl.float16), mask=inside)
+        tl.store(unit, inverse)
+        high, low = _parts(total * scale)
+        tl.store(out + place, _bits(high) | _bits(low) << 16, mask=inside)
+
+    @triton.jit
+    def _pairs_kernel(slices, out, size, BLOCK: tl.constexpr):
+        """What the two parts of a slope are multiplied by: (high, 0) for the integers, (low, high) for the rest."""
+        index = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+        high = _bits(tl.load(slices + index, mask=index < size, other=0.0))
+        low = _bits(tl.load(slices + size + index, mask=index < size, other=0.0))
+        tl.store(out + index, high, mask=index < size)
+        tl.store(out + size + index, low | high << 16, mask=index < size)
 
 
 def means(
@@ -104,45 +142,42 @@ def means(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Means over N of cos(k u) and sin(k u), u = step * z @ slices, k = 1 .. K: z (..., N, D), slices (D, S), float32.
 
-    Returns (..., 2, K, S), and for `slopes`: projections (..., N, S), their two units (2,) and the slices' parts.
+    Returns (..., 2, K, S), and for `slopes` the projections (..., N, S), the parts of slices (2, D, S) and units (2,).
     """
-    z, slices = z.contiguous(), slices.contiguous()
     *sets, n, dim = z.shape
-    s, units = slices.shape[1], z.new_empty(2)
-    rows, columns = z.new_empty(z[..., 0].numel(), 3 * dim, dtype=torch.half), z.new_empty(3 * dim, s, dtype=torch.half)
-    _halves(z, rows, units[:1], 3 * dim, 2 * dim, dim)
-    _halves(slices, columns, units[1:], s, dim * s, 2 * dim * s)
-    x = _product(rows, columns).view(*sets, n, s)
+    s, rows, units = slices.shape[1], z[..., 0].numel(), z.new_empty(2)
+    x, parts_z, parts = z.new_empty(*sets, n, s), _halves(z, units[:1]), _halves(slices, units[1:])
+    grid = triton.cdiv(rows, PROJECTIONS["ROWS"]), triton.cdiv(s, PROJECTIONS["COLUMNS"])
+    _project_kernel[grid](parts_z, parts, units, x, rows, s, D=dim, **PROJECTIONS)
     grid = z[..., 0, 0].numel(), triton.cdiv(s, MEANS["COLUMNS"])
-    parts = min(triton.cdiv(n, MEANS["ROWS"]), triton.cdiv(PROGRAMS, grid[0] * grid[1]))
-    sums = x.new_empty(*sets, parts, 2, knots, s)
-    _means_kernel[*grid, parts](x, units, sums, n, s, step, K=knots, **MEANS)
-    return sums.sum(-4) / n, x, units, columns
+    shares = min(triton.cdiv(n, MEANS["ROWS"]), triton.cdiv(PROGRAMS, grid[0] * grid[1]))
+    sums = x.new_empty(*sets, shares, 2, knots, s)
+    _means_kernel[*grid, shares](x, sums, n, s, step, K=knots, **MEANS)
+    return sums.sum(-4) / n, x, parts, units
 
 
-def slopes(
-    x: torch.Tensor, units: torch.Tensor, columns: torch.Tensor, along: torch.Tensor, step: float
-) -> torch.Tensor:
+def slopes(x: torch.Tensor, parts: torch.Tensor, units: torch.Tensor, along: torch.Tensor, step: float) -> torch.Tensor:
     """The sum over k of along[0, k] cos(k u) + along[1, k] sin(k u), along (..., 2, K, S), times slices.T: (..., N, D).
 
     The others are what `means` returned.
     """
     *sets, n, s = x.shape
-    along, dim = along.contiguous(), len(columns) // 3
-    high, low = x.new_empty(2, x[..., 0].numel(), s, dtype=torch.half)
-    largest, unit = along.abs().sum((-3, -2)).amax(), x.new_empty(1)
+    along, dim = along.contiguous(), parts.shape[1]
+    largest, unit = torch.linalg.vector_norm(along, 1, (-3, -2)).amax(), x.new_empty(1)
+    slope, pairs = torch.empty_like(x, dtype=torch.int32), x.new_empty(2 * dim, s, dtype=torch.int32)
     grid = triton.cdiv(n, SLOPES["ROWS"]), triton.cdiv(s, SLOPES["COLUMNS"]), x[..., 0, 0].numel()
-    _slopes_kernel[grid](x, units, along, largest, high, low, unit, n, s, step, K=along.shape[-2], **SLOPES)
-    upper, lower = _product(high, columns[dim:].T), _product(low, columns[:dim].T)
-    return ((upper[:, :dim] + upper[:, dim:] + lower) * (unit * units[1])).view(*sets, n, dim)
+    _slopes_kernel[grid](x, along, largest, slope, unit, n, s, step, K=along.shape[-2], **SLOPES)
+    _pairs_kernel[triton.cdiv(dim * s, ELEMENTS),](parts, pairs, dim * s, BLOCK=ELEMENTS)
+    found = _product(slope.view(-1, s).view(torch.half), pairs.view(torch.half).T)
+    return ((found[:, :dim] + found[:, dim:]) * (unit * units[1])).view(*sets, n, dim)
 
 
-def _halves(x: torch.Tensor, out: torch.Tensor, unit: torch.Tensor, stride: int, again: int, low: int) -> None:
-    """Write x (..., W) into `out`, whose rows are so far apart, as high and low parts, and their unit (1,)."""
-    grid = (triton.cdiv(x.numel(), HALVES),)
-    _halves_kernel[grid](
-        x, x.abs().amax(), out, unit, x.numel(), x.shape[-1], stride, again, low, BLOCK=HALVES
-    )  # fmt: skip
+def _halves(x: torch.Tensor, unit: torch.Tensor) -> torch.Tensor:
+    """x (..., W) as high and low parts (2, ..., W), and its unit (1,)."""
+    x, out = x.contiguous(), x.new_empty(2, *x.shape, dtype=torch.half)
+    largest = torch.linalg.vector_norm(x, torch.inf)
+    _halves_kernel[triton.cdiv(x.numel(), ELEMENTS),](x, largest, out, unit, x.numel(), BLOCK=ELEMENTS)
+    return out
 
 
 def _product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -156,14 +191,11 @@ sliced_slopes = torch.library.custom_op("arcjepa::sliced_slopes", slopes, mutate
 
 @sliced_means.register_fake
 def _(z: torch.Tensor, slices: torch.Tensor, step: float, knots: int) -> tuple[torch.Tensor, ...]:
-    *sets, n, dim = z.shape
-    s, half = slices.shape[1], torch.half
-    return (
-        *(z.new_empty(*sets, 2, knots, s), z.new_empty(*sets, n, s)),
-        *(z.new_empty(2), z.new_empty(3 * dim, s, dtype=half)),
-    )
+    sets, s = z.shape[:-2], slices.shape[1]
+    parts = slices.new_empty(2, *slices.shape, dtype=torch.half)
+    return z.new_empty(*sets, 2, knots, s), z.new_empty(*z.shape[:-1], s), parts, z.new_empty(2)
 
 
 @sliced_slopes.register_fake
-def _(x: torch.Tensor, units: torch.Tensor, columns: torch.Tensor, along: torch.Tensor, step: float) -> torch.Tensor:
-    return x.new_empty(*x.shape[:-1], len(columns) // 3)
+def _(x: torch.Tensor, parts: torch.Tensor, units: torch.Tensor, along: torch.Tensor, step: float) -> torch.Tensor:
+    return x.new_empty(*x.shape[:-1], parts.shape[1])
