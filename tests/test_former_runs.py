@@ -1,7 +1,12 @@
 """What a training took hours for is there until the next one is complete."""
 
+import shutil
+from errno import ENOSPC
 from pathlib import Path
 
+import pytest
+
+from arcjepa.errors import UserError
 from arcjepa.former_runs import FILES, keep_former, settle_former
 
 
@@ -43,6 +48,23 @@ def test_a_later_run_replaces_what_is_kept(tmp_path: Path) -> None:
         keep_former(folder)
     (folder / "run.json").write_text("edited in place")
     assert kept(folder) == {"old"}
+
+
+def test_a_full_disk_is_one_line_and_leaves_all_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "phase2" / "seed0"
+    write_run(folder, "older")
+    keep_former(folder)
+    write_run(folder, "old")
+
+    def full(source: Path, target: Path) -> None:
+        target.write_text("")
+        raise OSError(ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copy2", full)
+    with pytest.raises(UserError, match=r"\.former: cannot be written: No space left on device; make room"):
+        keep_former(folder)
+    assert kept(folder) == {"older"}
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*FILES, "former"])
 
 
 def test_there_may_be_nothing_to_keep(tmp_path: Path) -> None:

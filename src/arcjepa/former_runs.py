@@ -7,6 +7,8 @@ success; but what may have taken hours on a GPU should not be gone because of a 
 import shutil
 from pathlib import Path
 
+from arcjepa.errors import UserError
+
 FILES = ("encoder.safetensors", "epochs.csv", "steps.csv", "losses.csv", "run.json")
 FORMER = "former"
 
@@ -17,15 +19,29 @@ def is_complete(folder: Path) -> bool:
 
 
 def keep_former(folder: Path) -> None:
-    """Copy a complete run aside, in place of what was kept before; nothing happens to one that is not complete."""
+    """Copy a complete run aside, in place of what was kept before; nothing happens to one that is not complete.
+
+    Errors: UserError where it cannot be written; the run, and what was kept before, are as they were.
+    """
     if is_complete(folder):
         aside = folder / f".{FORMER}"
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir()
-        for name in FILES:
-            shutil.copy2(folder / name, aside / name)
+        try:
+            _copy(folder, aside)
+        except OSError as error:
+            shutil.rmtree(aside, ignore_errors=True)
+            raise UserError(
+                f"{aside}: cannot be written: {error.strerror or error}; make room, or the folder writable, and type "
+                "the same command again; nothing was deleted"
+            ) from None
         shutil.rmtree(folder / FORMER, ignore_errors=True)
         aside.rename(folder / FORMER)
+
+
+def _copy(folder: Path, aside: Path) -> None:
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    for name in FILES:
+        shutil.copy2(folder / name, aside / name)
 
 
 def settle_former(runs: Path) -> list[Path]:

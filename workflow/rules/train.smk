@@ -5,9 +5,9 @@ from arcjepa.former_runs import keep_former, settle_former
 onstart:
     with one_line_errors():
         check_user_files()
-    for job in workflow.dag.needrun_jobs():
-        if job.rule.name == "train_encoder":
-            keep_former(Path(job.output.encoder).parent)
+        for job in workflow.dag.needrun_jobs():
+            if job.rule.name == "train_encoder":
+                keep_former(Path(job.output.encoder).parent)
 
 
 onsuccess:
