@@ -118,6 +118,15 @@ def test_the_command_runs_as_a_process_without_torch(tmp_path: Path) -> None:
     assert bad.stderr.startswith("error: nowhere: is not a folder")
 
 
+def test_a_reader_that_has_enough_gets_no_traceback() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "arcjepa.cli", "columns"]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (128 + 13, "")
+
+
 def test_a_cut_row_is_a_finding_and_the_rest_is_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write(planted("plateau", 0), tmp_path / "laptop/baseline/seed0")
     table = folder / "epochs.csv"

@@ -6,6 +6,8 @@ with one line on stderr.
 """
 
 import argparse
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +22,7 @@ from arcjepa.findings.markdown import overview
 from arcjepa.findings.record_files import read_record
 from arcjepa.findings.records import Record
 from arcjepa.params import read_params
+from arcjepa.signals import FAILED
 
 
 class _Parser(argparse.ArgumentParser):
@@ -34,9 +37,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = _parser().parse_args(arguments)
         status: int = options.run_command(options)
+        sys.stdout.flush()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # as of `arcjepa verify | head`: who reads has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED + signal.SIGPIPE
     return status
 
 
