@@ -47,7 +47,9 @@ def test_user_sets_are_folders_and_files(tmp_path: Path) -> None:
     assert load_users(tmp_path / "none") == {}
 
 
-@pytest.mark.parametrize("name", ["training", "arc1", "ARC2", "rearc", "heldout", "a b", "a.b", "-a", "é", "x" * 65])
+@pytest.mark.parametrize(
+    "name", ["training", "ARC2", "rearc", "heldout", "near-misses-arc1", "a b", "a.b", "-a", "é", "x" * 65]
+)
 def test_names_that_cannot_be_used(tmp_path: Path, name: str) -> None:
     write_task(tmp_path / name / "t.json")
     with pytest.raises(UserError, match=r"allowed: .*; rename it"):

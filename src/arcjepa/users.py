@@ -11,7 +11,7 @@ from arcjepa.errors import UserError
 from arcjepa.files import MAX_FILE_BYTES, find_files, leads_out, show
 from arcjepa.tasks import Collection, is_joined_solutions, is_json, load_collection
 
-RESERVED_PREFIXES = ("synthetic-", "candidates-")
+RESERVED_PREFIXES = ("synthetic-", "candidates-", "near-misses-")
 RESERVED = {
     *("training", "validation", "arc1", "arc2", "rearc", "synthetic", "heldout", "pool", "calibration", "user"),
 }
