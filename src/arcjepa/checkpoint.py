@@ -26,7 +26,7 @@ from safetensors.torch import load, save
 from arcjepa.archives import reason
 from arcjepa.config import canonical
 from arcjepa.errors import UserError
-from arcjepa.files import write_atomic, write_json
+from arcjepa.files import free, write_atomic, write_json
 from arcjepa.params import leaves
 from arcjepa.weight_files import CHECKPOINT_HEAD, checkpoint_fault, checkpoint_line
 
@@ -118,7 +118,7 @@ class Checkpoints:
     def _unwritable(self, path: Path, error: OSError) -> UserError:
         intact = next((f"; {old} is intact" for old in self._files() if old != path), "")
         return UserError(
-            f"{path}: cannot be written: {error.strerror or error}, {_free(self.folder)} MB free there{intact}; make "
+            f"{path}: cannot be written: {error.strerror or error}, {free(self.folder)} MB free there{intact}; make "
             "room, or the folder writable, and type the same command again, which goes on from the last checkpoint"
         )
 
@@ -219,9 +219,3 @@ def _is(path: Path, file: FileIO) -> bool:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:
         return False
-
-
-def _free(folder: Path) -> int:
-    """MB that are free where a folder is, or would be."""
-    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if os.path.exists(path))
-    return shutil.disk_usage(there).free // 2**20

@@ -15,14 +15,13 @@ from arcjepa.config import canonical
 from arcjepa.data_settings import TokenSettings
 from arcjepa.embeddings import FrozenEncoder
 from arcjepa.errors import UserError
-from arcjepa.files import write_atomic
+from arcjepa.files import remake, write_atomic
 from arcjepa.jepa import JEPA
 from arcjepa.settings import Phase
 
 UNUSABLE = (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OverflowError)
 """What safetensors, JSON and pydantic raise on a file that is no encoder."""
 PREDICTOR = "predictor."
-AGAIN = "train it again with `snakemake --force {path}`"
 
 
 def save_encoder(path: Path, jepa: JEPA, phase: Phase, tokens: TokenSettings) -> None:
@@ -40,7 +39,7 @@ def publish_encoder(source: Path, target: Path) -> None:
 
 def load_encoder(path: Path, device: str = "cpu") -> FrozenEncoder:
     """What `save_encoder` or `publish_encoder` wrote. Errors: UserError naming a file that is missing or damaged."""
-    again = AGAIN.format(path=path)
+    again = f"train it again with `{remake(path)}`"
     weights, settings = _read_encoder(path)
     try:
         phase = Phase.model_validate(settings["phase"])
@@ -67,7 +66,7 @@ def _write(path: Path, weights: dict[str, torch.Tensor], settings: dict[str, Any
 
 def _read_encoder(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Weights and settings as they are in a file. Errors: UserError where they are not what was written."""
-    again = AGAIN.format(path=path)
+    again = f"train it again with `{remake(path)}`"
     try:
         with safe_open(path, framework="pt") as file:
             settings = json.loads((file.metadata() or {})["settings"])

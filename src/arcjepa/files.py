@@ -4,9 +4,11 @@ Half a table is still a table, but half a JSON file is none: so the JSON file of
 of the tables beside it.
 """
 
+import errno
 import hashlib
 import json
 import os
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -19,6 +21,10 @@ MAX_FILE_BYTES = 64 * 2**20
 MAX_NAMED = 5
 VOUCHERS = dict.fromkeys(("losses.csv", "steps.csv", "epochs.csv"), "run.json") | {"scores.csv": "evaluation.json"}
 """Which file beside a table vouches for it."""
+OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR}
+"""Errors that come from where files are, not from what is done with them."""
+MADE = {"data": ("frames", "tokens"), "results": ("runs", "comparison", "encoders")}
+"""Where a folder for each scale is."""
 LITERALS = {None: "null", True: "true", False: "false"}
 
 
@@ -79,7 +85,7 @@ def check_duplicates(data: dict[str, Any], where: str) -> None:
 def write_atomic(path: Path, content: bytes | memoryview) -> None:
     """Write a file that no reader ever sees half of, even after a crash; its folder is made if need be.
 
-    Errors: OSError, and then what was there before is there still, with nothing beside it.
+    Errors: OSError that names the file, and then what was there before is there still, with nothing beside it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
@@ -89,6 +95,9 @@ def write_atomic(path: Path, content: bytes | memoryview) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
     _settle(path.parent)
@@ -103,6 +112,23 @@ def _settle(folder: Path) -> None:
         os.close(handle)
 
 
+def unwritable(error: OSError) -> UserError | None:
+    """What a job says of a disk that is full, read-only or gone; None where the error is of another kind."""
+    if error.errno not in OF_THE_DISK:
+        return None
+    path = Path(error.filename or ".")
+    return UserError(
+        f"{path if error.filename else 'a file'}: {error.strerror}, {free(path)} MB free there; make room, or have the "
+        "folder readable and writable, and type the same command again"
+    )
+
+
+def free(path: Path) -> int:
+    """MB that are free where a file or folder is, or would be."""
+    there = next(one for one in (path.absolute(), *path.absolute().parents) if os.path.exists(one))
+    return shutil.disk_usage(there).free // 2**20
+
+
 def write_json(path: Path, content: Any, sort_keys: bool = False) -> None:
     """Write JSON as `write_atomic` does, indented."""
     write_atomic(path, (json.dumps(content, indent=1, sort_keys=sort_keys) + "\n").encode())
@@ -114,18 +140,25 @@ def digests(folder: Path, voucher: str) -> dict[str, str]:
     return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
 
 
+def remake(path: Path | str) -> str:
+    """The command that makes a file again, as its path is in the project: at the scale that it names."""
+    parts = Path(path).parts
+    made = len(parts) > 3 and parts[:2] in {(room, kind) for room, kinds in MADE.items() for kind in kinds}
+    return f"snakemake --force {path}" + (f" --config scale={parts[2]}" if made else "")
+
+
 def read_vouched(path: Path) -> bytes:
     """A file as it was written; it is believed where nothing beside it vouches for it.
 
     UserError where it cannot be read, or is not what the file beside it recorded: cut short, edited or damaged.
     """
-    again = f"make it again with `snakemake --force {path}`"
+    again = f"make it again with `{remake(path)}`"
     voucher = path.with_name(VOUCHERS.get(path.name, path.name))
     try:
         content = path.read_bytes()
         record = json.loads(voucher.read_bytes()) if voucher != path and voucher.exists() else {}
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; make it with `snakemake {path}`") from None
+        raise UserError(f"{path}: no such file; make it with `{remake(path)}`") from None
     except OSError as error:
         raise UserError(f"{error.filename}: cannot be read: {error.strerror}; {again}") from None
     except ValueError as error:  # of JSON and of UTF-8

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from arcjepa.errors import UserError
+from arcjepa.files import remake
 from arcjepa.run_folders import read_object
 from arcjepa.tables import read_table
 
@@ -37,7 +38,7 @@ def _selection(scores: Path) -> float:
     table = read_table(scores, ["measure", "total", "weight"])
     rows = table[table["measure"] == CHOSEN_BY]
     if rows.empty:
-        raise UserError(f"{scores}: has no {CHOSEN_BY}; make it again with `snakemake --force {scores}`")
+        raise UserError(f"{scores}: has no {CHOSEN_BY}; make it again with `{remake(scores)}`")
     return float(rows["total"].sum() / rows["weight"].sum())
 
 

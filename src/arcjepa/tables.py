@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from arcjepa.errors import UserError
-from arcjepa.files import read_vouched, write_atomic
+from arcjepa.files import read_vouched, remake, write_atomic
 
 
 def write_table(path: str | Path, table: pd.DataFrame) -> None:
@@ -20,7 +20,7 @@ def read_rows(path: str | Path, names: Iterable[str]) -> pd.DataFrame:
     """A table with a row for each of these names, in its column `name`. UserError as `read_table`, or without a row."""
     table = read_table(path, ["name"])
     if lacking := [name for name in names if name not in set(table["name"])]:
-        raise UserError(f"{path}: no row of {lacking[0]!r}; make it again with `snakemake --force {path}`")
+        raise UserError(f"{path}: no row of {lacking[0]!r}; make it again with `{remake(path)}`")
     return table
 
 
@@ -30,7 +30,7 @@ def read_table(path: str | Path, required: Iterable[str] = (), **options: Any) -
     UserError names a file that is missing, empty, cut short, no table, or without a column.
     """
     path = Path(path)
-    content, again = read_vouched(path), f"make it again with `snakemake --force {path}`"
+    content, again = read_vouched(path), f"make it again with `{remake(path)}`"
     if not content.strip():
         raise UserError(f"{path}: is empty; {again}")
     if not content.endswith(b"\n"):

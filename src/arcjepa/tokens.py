@@ -16,7 +16,7 @@ import safetensors.numpy
 
 from arcjepa.archives import DAMAGED, reason
 from arcjepa.errors import UserError
-from arcjepa.files import write_atomic
+from arcjepa.files import remake, write_atomic
 from arcjepa.frames import Frames, Grids, offsets
 from arcjepa.layout import (
     COLOUR,
@@ -248,4 +248,4 @@ def _read(path: Path) -> bytes:
 
 
 def _remake(path: Path) -> str:
-    return f"make it again with `snakemake --force {path}`"
+    return f"make it again with `{remake(path)}`"

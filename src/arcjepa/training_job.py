@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 
 from arcjepa.config import Params, from_mapping
 from arcjepa.errors import UserError
+from arcjepa.files import unwritable
 from arcjepa.launch import GRACE, is_stopped, launch
 from arcjepa.progress import Say, Tee
 from arcjepa.ranks import LATE, MOST, form_group, gathered
@@ -126,6 +127,8 @@ def main(path: str) -> None:
         except SystemExit as ended:  # after a signal; not through what waits for the others
             os._exit(int(ended.code or 0))
         except Exception as error:
+            if isinstance(error, OSError) and (disk := unwritable(error)):
+                _fail(others if rank > 0 else None, say, f"error: {disk}")
             if isinstance(error, RuntimeError) and re.search(f"Timed out waiting|Wait timeout|{LATE}", str(error)):
                 late = f"did not answer within {settings.rank_timeout} s (params.yaml: rank_timeout)"
                 _fail(others, say, f"error: {_named(others)} {late}")
