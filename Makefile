@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: run install test lint unit workflow-test faults bench slurm-lab clean
+.PHONY: run install test lint unit slow-test workflow-test faults bench slurm-lab clean
 
 # Everything, through DVC so that `dvc exp run` knows what is current; then the report and a short table.
 run: install
@@ -22,7 +22,7 @@ install: .venv/.installed
 	python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-test: lint unit workflow-test
+test: lint unit slow-test workflow-test
 
 lint: install
 	ruff check .
@@ -30,8 +30,13 @@ lint: install
 	snakefmt --check Snakefile workflow
 	mypy
 
+# What can be asked after every change: a minute on two cores.
 unit: install
-	pytest -n auto --ignore=tests/workflow
+	pytest -n auto -m "not slow" --ignore=tests/workflow --ignore=tests/faults
+
+# Trainings, processes, many cases, and the faults a few times.
+slow-test: install
+	pytest -n auto -m slow --ignore=tests/workflow
 
 # In two processes, as one leaves a core idle at times; files go in the order of names, which ends with short ones.
 workflow-test: install

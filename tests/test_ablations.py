@@ -81,6 +81,7 @@ def test_the_columns_are_those_that_are_read(tmp_path):
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_untrained_control_is_the_last_row_with_its_difference_from_the_reference(tmp_path):
     members = made(tmp_path, {"phase1": 0.0, "no_teacher": 0.4})
     folders = [write_run(tmp_path / "untrained" / f"seed{seed}", 2.0) for seed in range(3)]
@@ -92,6 +93,7 @@ def test_the_untrained_control_is_the_last_row_with_its_difference_from_the_refe
     assert list(table) == list(ablation_table(members, EVALUATION))
 
 
+@pytest.mark.slow
 def test_what_changes_is_told_from_the_settings(tmp_path):
     table = ablation_table(made(tmp_path, dict.fromkeys(CROSSED, 0.0), 1), EVALUATION)
     assert table["changes"].tolist() == ["", REFRESH, RELATIONAL, f"{REFRESH}; {RELATIONAL}"]
@@ -105,6 +107,7 @@ def test_what_changes_is_told_from_the_settings(tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_differences_are_from_the_reference_and_from_the_row_above(tmp_path):
     nats = {"phase1": 0.0, "no_teacher": 0.4, "no_sigreg": 0.1}
     table = ablation_table(made(tmp_path, nats), EVALUATION)
@@ -120,6 +123,7 @@ def test_differences_are_from_the_reference_and_from_the_row_above(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_difference_is_paired_by_task(tmp_path):
     """Tasks differ far more from one another than members do: intervals overlap, and the difference is clear."""
     table = ablation_table(made(tmp_path, {"phase1": 0.0, "no_teacher": 0.2}), EVALUATION)
@@ -179,6 +183,7 @@ def effect(table: pd.DataFrame, quantity: str, name: str) -> pd.Series:
     return table[(table["quantity"] == quantity) & (table["effect"] == name)].iloc[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("interaction", [0.0, 0.5])
 def test_planted_effects_are_found(tmp_path, interaction):
     """Each main effect is averaged over the other change, so an interaction adds half of itself to both."""
@@ -194,6 +199,7 @@ def test_planted_effects_are_found(tmp_path, interaction):
     assert (found["low"] > 0) == (interaction > 0)
 
 
+@pytest.mark.slow
 def test_effects_on_the_record_are_paired_by_seed(tmp_path):
     """Seeds differ by what all four share: the effect is exact, and its interval has no width."""
     for name, norm in zip(CROSSED, (50.0, 30.0, 20.0, 10.0), strict=True):

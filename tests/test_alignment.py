@@ -158,6 +158,7 @@ def test_the_table_has_every_phase_with_the_printed_ticks_beside():
 # --- the training core
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("phase", ["baseline", "phase1", "phase2", "phase3"])
 def test_the_core_is_what_a_training_step_executes(phase):
     trainer, averages, executed = tiny_trainer(phase), Averages(), set()
@@ -177,6 +178,7 @@ def test_the_core_is_what_a_training_step_executes(phase):
     assert executed | {"schedule", "kernels", "sigreg_kernels"} == set(CORE)
 
 
+@pytest.mark.slow
 def test_the_lines_are_those_of_the_files(tmp_path):
     for name in CORE:
         (tmp_path / f"{name}.py").write_text(

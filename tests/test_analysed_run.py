@@ -128,6 +128,7 @@ def test_the_index_names_every_file_with_its_section_and_every_column_with_its_u
     assert {name for name, _, _ in SPOTS} == set(FACTS)
 
 
+@pytest.mark.slow
 def test_words_and_numbers_keep_apart_and_signs_of_approval_are_words() -> None:
     columns = load_table("columns", ANALYSIS).set_index(["file", "column"])["unit"]
     for (file, column), unit in columns.items():
@@ -194,6 +195,7 @@ def test_our_phases_have_every_setting_of_the_run() -> None:
     assert {path for path, _ in leaves(settings(ANALYSIS))} <= known
 
 
+@pytest.mark.slow
 def test_the_record_reads_like_a_run_folder(tmp_path: Path) -> None:
     write_record(tmp_path, ANALYSIS)
     for name, table in (("epochs", analysed_run.epochs(ANALYSIS)), ("steps", analysed_run.steps(ANALYSIS))):

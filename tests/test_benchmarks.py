@@ -31,6 +31,7 @@ print(json.dumps({name: plain(params.phase_settings(name)) for name in params.na
 """
 
 
+@pytest.mark.slow
 def test_settings_without_pydantic_are_the_same() -> None:
     made = subprocess.run([sys.executable, "-c", SETTINGS], cwd=ROOT, capture_output=True, text=True, check=True)
     params = params_at("production")
@@ -81,6 +82,7 @@ def test_chart_varies_one_size_at_a_time() -> None:
     assert _lines(Chart("c", "", "tasks", "ms"), rows) == {"ours": [(2, 2.0), (4, 4.0)]}
 
 
+@pytest.mark.slow
 def test_a_job_that_fails_or_is_late_costs_no_other_its_rows(tmp_path: Path) -> None:
     names = ["nothing", "machine"]
     found = runner.measure_together(names, "cpu", tmp_path, True, time.monotonic() + 60)
@@ -90,6 +92,7 @@ def test_a_job_that_fails_or_is_late_costs_no_other_its_rows(tmp_path: Path) -> 
     assert late[-1].values == {FAILED: "took too long"}
 
 
+@pytest.mark.slow
 def test_ranks_are_measured_against_one(tmp_path: Path) -> None:
     jobs = [Job(part, choice, "cpu", True, tmp_path) for part, choice in (("corpus", ""), ("ranks", "phase2"))]
     rows = [row for job in jobs for row in benchmarks.jobs.run(job)]

@@ -1,6 +1,7 @@
 """The hash is blind to D8 and colours, and to nothing else."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,6 +39,7 @@ def brute_force_same(a: Pair, b: Pair) -> bool:
     return False
 
 
+@pytest.mark.slow
 @given(seeds, sizes, sizes, st.integers(0, 7), seeds)
 def test_turned_and_recoloured_pairs_have_one_hash(seed: int, a: tuple, b: tuple, d8: int, colours: int) -> None:
     pair = Pair(grid(seed, a), grid(seed + 1, b))
@@ -50,6 +52,7 @@ tiny = st.builds(grid, seeds, st.tuples(st.integers(1, 2), st.integers(1, 3)), s
 tiny_pairs = st.builds(Pair, tiny, tiny)
 
 
+@pytest.mark.slow
 @given(tiny_pairs, tiny_pairs)
 def test_the_hash_says_what_trying_everything_says(a: Pair, b: Pair) -> None:
     assert (pair_hash(a) == pair_hash(b)) == brute_force_same(a, b)

@@ -27,6 +27,7 @@ def diagnose(*arguments: str | Path) -> int:
     return main(["diagnose", *map(str, arguments), "--params", str(PARAMS)])
 
 
+@pytest.mark.slow
 def test_findings_are_printed_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write(planted("plateau", 0), tmp_path / "laptop/baseline/seed0")
     assert diagnose(folder) == 0
@@ -38,11 +39,13 @@ def test_findings_are_printed_and_written(tmp_path: Path, capsys: pytest.Capture
     assert (folder / "diagnosis.md").read_text().startswith("# Diagnosis of laptop/baseline/seed0\n")
 
 
+@pytest.mark.slow
 def test_no_findings_are_said_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert diagnose(write(Healthy(0), tmp_path / "run")) == 0
     assert "No findings" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_tables_of_the_analysis_are_diagnosed_and_left_as_they_are(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -66,6 +69,7 @@ def test_output_goes_where_it_is_wanted(tmp_path: Path) -> None:
     assert not (folder / "diagnosis.json").exists()
 
 
+@pytest.mark.slow
 def test_thresholds_come_from_params(tmp_path: Path) -> None:
     folder = write(planted("codebook collapse", 0), tmp_path / "run")
     lenient = tmp_path / "lenient.yaml"
@@ -77,6 +81,7 @@ def test_thresholds_come_from_params(tmp_path: Path) -> None:
     assert found == [1, 0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
@@ -104,6 +109,7 @@ def test_bad_input_is_one_line_and_status_2(
     assert complaint in shown.err
 
 
+@pytest.mark.slow
 def test_the_command_runs_as_a_process_without_torch(tmp_path: Path) -> None:
     """In seconds: a diagnosis reads tables."""
     folder = write(Healthy(0), tmp_path / "run")
@@ -118,6 +124,7 @@ def test_the_command_runs_as_a_process_without_torch(tmp_path: Path) -> None:
     assert bad.stderr.startswith("error: nowhere: is not a folder")
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_enough_gets_no_traceback() -> None:
     reader, writer = os.pipe()
     os.close(reader)

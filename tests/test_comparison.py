@@ -81,6 +81,7 @@ def test_seeds_are_joined(tmp_path):
     assert joined["val_nce_high"] - joined["val_nce_low"] > 3 * (single["val_nce_high"] - single["val_nce_low"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("level", "expected"), [(2.0, "yes"), (4.0, "no"), (6.0, "worse")])
 def test_whether_a_phase_is_apart_from_the_untrained_control(tmp_path, level, expected):
     runs = [

@@ -177,6 +177,7 @@ def test_a_verdict_says_it_in_words(found: pd.DataFrame, name: str, part: str) -
     assert part in found.loc[name, "verdict"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("turn", range(ROUNDS))
 def test_altered_tables_change_what_is_computed(copy: Path, checked: pd.DataFrame, turn: int) -> None:
     """Several alterations at once, as each check reads all tables."""
@@ -192,6 +193,7 @@ def test_every_contradiction_is_altered_by_some_table() -> None:
     assert {row for *_, rows in ALTERED for row in rows.split("; ")} == set(COMPUTED)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "old", "new", "row"),
     [
@@ -209,6 +211,7 @@ def test_a_contradiction_is_gone_once_the_numbers_agree(copy: Path, name: str, o
     assert row not in set(contradictions(copy)["name"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "old", "new", "row"),
     [
@@ -268,6 +271,7 @@ def test_the_ticks_give_the_shares_of_the_checklist() -> None:
     assert [alignment_score(tables, stage) for stage in ("production", "phase1", "phase2")] == [31.25, 43.75, 87.5]
 
 
+@pytest.mark.slow
 def test_what_cannot_be_checked_is_named(copy: Path) -> None:
     alter(copy, "statements", "relational factor", "relational faktor")
     with pytest.raises(UserError, match="nothing computes 'relational faktor'"):

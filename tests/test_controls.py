@@ -22,6 +22,7 @@ def turned(grid, d8):
     return grid[:, ::-1] if d8 & 1 else grid
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("d8", range(8))
 def test_features_under_a_view_are_those_of_the_viewed_grid(d8):
     made, colours = grids(), RNG.permutation(10)

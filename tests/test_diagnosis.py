@@ -45,12 +45,14 @@ def names(record: Record, limits: Thresholds | None = None) -> list[str]:
 # --- healthy records
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("group", range(HEALTHY // GROUP))
 def test_nothing_is_found_in_healthy_records(group: int) -> None:
     for seed in range(GROUP * group, GROUP * (group + 1)):
         assert names(Healthy(seed).record()) == [], seed
 
 
+@pytest.mark.slow
 def test_nothing_is_found_in_sparse_healthy_records() -> None:
     """Ten epochs and eight steps of many, without half of their columns, some of them empty.
 
@@ -86,6 +88,7 @@ def test_every_rule_has_a_planted_fault_and_a_name_of_its_own() -> None:
     assert len(RULES) == len(FAULTS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "kind"), KINDS)
 def test_a_planted_fault_is_all_that_is_found_and_nothing_without_its_rule(name: str, kind: int) -> None:
     others = [rule for rule in RULES if rule.name != name]
@@ -96,6 +99,7 @@ def test_a_planted_fault_is_all_that_is_found_and_nothing_without_its_rule(name:
             assert diagnose(record, thresholds(), others) == [], seed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "kind"), KINDS)
 def test_a_finding_says_all_that_it_should(name: str, kind: int) -> None:
     (finding,) = diagnose(planted(name, 1, kind).record(), thresholds())
@@ -114,6 +118,7 @@ def test_a_finding_says_all_that_it_should(name: str, kind: int) -> None:
 # --- the analysed run
 
 
+@pytest.mark.slow
 def test_the_analysed_run_is_as_analysed() -> None:
     places = {name: (finding.axis, finding.first, finding.last) for name, finding in found().items()}
     assert places == {
@@ -180,10 +185,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_record_as_files_says_the_same(folder: Path) -> None:
     assert diagnose(read_record(folder, tree()), thresholds()) == diagnose(analysed(), thresholds())
 
 
+@pytest.mark.slow
 def test_json_holds_every_finding_and_every_rule(folder: Path) -> None:
     report = examine(read_record(folder, tree()), thresholds())
     write_report(report, folder)
@@ -199,6 +206,7 @@ def test_json_holds_every_finding_and_every_rule(folder: Path) -> None:
     assert (explosion["axis"], explosion["first"], explosion["last"]) == ("epoch", 30, 71)
 
 
+@pytest.mark.slow
 def test_markdown_has_a_table_then_each_finding_then_what_was_not_judged(folder: Path) -> None:
     report = examine(read_record(folder, tree()), thresholds())
     text = as_markdown(report, settings_source(report.record))
@@ -212,6 +220,7 @@ def test_markdown_has_a_table_then_each_finding_then_what_was_not_judged(folder:
     assert all(line.endswith("|") for line in rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("phase", PHASES)
 def test_no_findings_is_said_in_words(phase: str) -> None:
     report = examine(Healthy(PHASES.index(phase), phase).record(), thresholds())

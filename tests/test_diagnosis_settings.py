@@ -52,6 +52,7 @@ OTHERS = {
 """A value of each other threshold at which something else is found."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", LENIENT)
 def test_a_lenient_threshold_lets_its_fault_pass(key: str) -> None:
     name, kind, value = LENIENT[key]
@@ -62,6 +63,7 @@ def test_a_lenient_threshold_lets_its_fault_pass(key: str) -> None:
     assert any(diagnose(record, changed) == [] for record in records)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", OTHERS)
 def test_the_other_thresholds_are_read_too(key: str) -> None:
     """Each changes what is found, or where it begins."""

@@ -71,6 +71,7 @@ def test_the_command_prints_one_file_or_all(capsys: pytest.CaptureFixture[str]) 
     assert len(as_text(dictionary("run.json")).splitlines()) == 1 + len(record.RUN_KEYS)
 
 
+@pytest.mark.slow
 def test_values_of_a_run_lie_in_their_ranges(tmp_path: Path) -> None:
     from model_cases import tiny_corpus, tiny_phase
 

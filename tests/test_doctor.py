@@ -102,6 +102,7 @@ def want_gpu(place: Path) -> None:
     path.write_text(path.read_text().replace("device: auto", "device: cuda"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("harm", "what", "level", "parts"),
     [
@@ -128,6 +129,7 @@ def test_what_is_wrong_is_told_with_what_to_type(
     assert main(["doctor", str(place)]) == (level == "fail")
 
 
+@pytest.mark.slow
 def test_the_advice_on_leftovers_and_locks_of_dvc_works(place: Path) -> None:
     for harm, what in ((leftover, "leftovers"), (torn_rwlock, "dvc"), (git_lock, "git")):
         harm(place)
@@ -138,6 +140,7 @@ def test_the_advice_on_leftovers_and_locks_of_dvc_works(place: Path) -> None:
 Usage = namedtuple("Usage", "total used free")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("free", "level"), [(2**28, "fail"), (2**31, "warn"), (2**35, "ok")])
 def test_room_on_the_disk(place: Path, monkeypatch: pytest.MonkeyPatch, free: int, level: str) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(2**40, 2**40 - free, free))
@@ -159,6 +162,7 @@ def test_a_folder_that_cannot_be_written_is_named(place: Path, monkeypatch: pyte
     assert f"{place}/results: Read-only file system" in finding.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("able", "count", "wheel", "level"),
     [("12.8", 2, "12.6", "ok"), ("11.8", 1, "12.6", "fail"), ("12.8", 1, "", "warn"), ("12.8", 0, "12.6", "warn")],
@@ -171,6 +175,7 @@ def test_driver_and_torch_are_compared(
     assert found(place, "gpu").level == level
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ranks", "device", "gpus", "level", "command"),
     [
@@ -199,6 +204,7 @@ def test_ranks_are_compared_with_the_gpus(
     assert f"{ranks} in params.yaml" in finding.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("ranks", "had"), [("4", 4), ("auto", 1)])
 def test_ranks_of_slurm_jobs_are_no_matter_of_this_machine(
     place: Path, monkeypatch: pytest.MonkeyPatch, ranks: str, had: int
@@ -224,6 +230,7 @@ def put_program(folder: Path, name: str, script: str) -> None:
     (folder / name).chmod(0o755)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "level", "part"),
     [
@@ -263,6 +270,7 @@ def process(folder: Path, name: str) -> Iterator[int]:
             one.wait()
 
 
+@pytest.mark.slow
 def test_a_snakemake_at_work_here_is_told_from_one_elsewhere(place: Path) -> None:
     lock(place)
     other = place / "elsewhere"

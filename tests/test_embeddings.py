@@ -23,6 +23,7 @@ def test_embeddings_have_their_shapes(tokens: Tokens) -> None:
     assert made.frame.dtype == made.projected.dtype == np.float32
 
 
+@pytest.mark.slow
 def test_an_embedding_does_not_depend_on_chunks_or_order(tokens: Tokens, monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = FrozenEncoder(briefly_trained("baseline").jepa, tiny_phase("baseline"))
     every = encoder.embed(tokens).projected
@@ -42,6 +43,7 @@ def random_view(count: int, shift: bool = True) -> View:
     return View(torch.randint(8, (count,)), colours, torch.randint(-3, 4, (count, 2)) if shift else None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["d8", "colours", "shift"])
 def test_a_view_changes_the_embedding(tokens: Tokens, part: str) -> None:
     encoder = untrained_encoder(tiny_phase("phase2", {"quantizer.kind": "none"}), 0)
@@ -77,6 +79,7 @@ def test_codes_are_counted_over_the_objects_of_the_frames_asked(tokens: Tokens) 
     assert untrained_encoder(plain, 0).code_counts(tokens) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "changes"), VARIANTS, ids=str)
 def test_the_untrained_encoder_is_where_training_starts(name: str, changes: dict[str, Any]) -> None:
     phase = tiny_phase(name, changes)
@@ -86,6 +89,7 @@ def test_the_untrained_encoder_is_where_training_starts(name: str, changes: dict
     assert not weights(untrained_encoder(phase, 1).jepa).equal(weights(start.jepa))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "changes"), VARIANTS, ids=str)
 def test_the_untrained_encoder_tells_frames_apart_by_their_objects(
     tokens: Tokens, name: str, changes: dict[str, Any]

@@ -57,6 +57,7 @@ def test_embeddings_follow_the_order_of_the_objects(tokens: Tokens) -> None:
     assert torch.allclose(embed(model, batch), embed(model, turned), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_frame_s_embedding_does_not_depend_on_its_neighbours_or_on_packing(tokens: Tokens) -> None:
     model = encoder()
     together = embed(model, batch_of(tokens, FRAMES))

@@ -30,6 +30,7 @@ def saved(folder: Path, name: str = "phase2", changes: dict[str, Any] | None = N
     return trainer, path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "changes"), VARIANTS, ids=str)
 def test_what_was_saved_is_what_is_loaded(tmp_path: Path, tokens: Tokens, name: str, changes: dict[str, Any]) -> None:
     trainer, path = saved(tmp_path, name, changes)
@@ -45,6 +46,7 @@ def test_what_was_saved_is_what_is_loaded(tmp_path: Path, tokens: Tokens, name: 
     assert not any("teacher" in key for key in load_file(path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["baseline", "phase3"])
 def test_half_precision_changes_most_embeddings_by_less_than_a_thousandth(
     tmp_path: Path, tokens: Tokens, name: str
@@ -71,6 +73,7 @@ def test_a_file_holds_nothing_that_only_training_needs(tmp_path: Path) -> None:
     assert not any(name.endswith(("sums", "counts", "usage")) or "teacher" in name for name in names)
 
 
+@pytest.mark.slow
 def test_a_published_encoder_embeds_as_before_and_predicts_no_more(tmp_path: Path, tokens: Tokens) -> None:
     _, path = saved(tmp_path, "phase3")
     publish_encoder(path, tmp_path / "published.safetensors")
@@ -147,6 +150,7 @@ def _resave(path: Path, text: str) -> None:
     save_file(load_file(path), path, metadata={"settings": text})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "damage",
     [
@@ -172,6 +176,7 @@ def test_a_file_that_is_no_encoder_of_ours_is_an_error_naming_it(tmp_path: Path,
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_one_flipped_bit_anywhere_in_an_encoder_is_noticed(tmp_path: Path) -> None:
     _, path = saved(tmp_path)
     whole, rng = path.read_bytes(), np.random.default_rng(0)

@@ -38,12 +38,14 @@ def oracle():
     return evaluate(Oracle(DATA.validation, DATA.heldout, DATA.tests["arc1"].tokens), DATA, EVALUATION)
 
 
+@pytest.mark.slow
 def test_an_oracle_is_right_about_everything_it_predicts(oracle):
     value = means(oracle)
     assert value["val_nce"] < 0.01
     assert [value[f"ranking_{kind}"] for kind in "abc"] == [1, 1, 1]
 
 
+@pytest.mark.slow
 def test_guessing_and_collapse_are_at_chance():
     for embedder, noise in ((Guessing(), 0.25), (Collapsed(), 1e-6)):
         value = means(evaluate(embedder, DATA, EVALUATION))
@@ -57,6 +59,7 @@ def test_only_tasks_whose_original_was_not_trained_on_are_retrieved(oracle):
     assert asked == {f"t{i:03d}" for i in range(30, 40)}
 
 
+@pytest.mark.slow
 def test_rearc_tasks_that_early_stopping_was_chosen_on_are_not_reported():
     """Of 40 tasks 30 train, and the validation split has the others: half of them select."""
     data = replace(DATA, validation=make_tokens(40, seed=1, prefix="t"))
@@ -95,6 +98,7 @@ def test_a_codebook_counts_the_sampled_target_frames_once():
     assert (frames % 2 == 1).all()
 
 
+@pytest.mark.slow
 def test_it_is_a_pure_function(oracle):
     again = evaluate(Oracle(DATA.validation, DATA.heldout, DATA.tests["arc1"].tokens), DATA, EVALUATION)
     pd.testing.assert_frame_equal(oracle.table, again.table)

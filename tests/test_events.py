@@ -75,6 +75,7 @@ def test_a_run_begins_without_the_curves_of_the_last(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
+@pytest.mark.slow
 def test_watching_shows_the_whole_record_and_changes_none_of_it(writers: list[Writer], tmp_path: Path) -> None:
     plain, shown = (trained(watched(on), tmp_path / str(on)) for on in (False, True))
     assert len(writers) == 1
@@ -99,12 +100,14 @@ def test_a_missing_tensorboard_is_an_error_before_training(tmp_path: Path, monke
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("missing")
 def test_who_does_not_watch_needs_no_tensorboard(tmp_path: Path) -> None:
     epochs, _, _ = trained(watched(False), tmp_path)
     assert len(epochs)
 
 
+@pytest.mark.slow
 def test_no_result_depends_on_watching(tmp_path: Path) -> None:
     """So that switching it makes nothing stale."""
     on, off = watched(True), watched(False)

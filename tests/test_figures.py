@@ -93,6 +93,7 @@ def assert_texts_apart(figure: Figure) -> None:
         raise AssertionError(f"{boxes[i][0]!r} lies over {boxes[j][0]!r}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FIGURES)
 def test_draws_every_subset_and_names_what_is_missing(name):
     for names in SUBSETS:
@@ -104,12 +105,14 @@ def test_draws_every_subset_and_names_what_is_missing(name):
         assert ("not run" in text) == bool(missing)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FIGURES)
 @pytest.mark.parametrize("names", [PHASES, ("phase2",)])
 def test_texts_never_overlap(name, names):
     assert_texts_apart(FIGURES[name](names))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["map", "codebook"])
 def test_saving_twice_gives_identical_bytes_with_the_stamp(name, tmp_path):
     stamp = style.stamp("0123456789abcdef", "fedcba9876543210")
@@ -123,6 +126,7 @@ def test_saving_twice_gives_identical_bytes_with_the_stamp(name, tmp_path):
     assert [path.suffix for path in first] == [".svg", ".png"]
 
 
+@pytest.mark.slow
 def test_intervals_are_drawn_for_every_value_that_has_one():
     def whiskers(figure: Figure) -> int:
         lines = figure.findobj(LineCollection)
@@ -135,6 +139,7 @@ def test_intervals_are_drawn_for_every_value_that_has_one():
     assert whiskers(plot_yardstick(without, data.CHANCE)) == 4 * 2 + 3
 
 
+@pytest.mark.slow
 def test_chance_is_a_line_in_every_panel():
     assert len(gids(plot_yardstick(data.metrics(), data.CHANCE), "chance")) == 3
     assert len(gids(plot_ranking(data.ranking()), "chance")) == 4 * 2 + 1
@@ -178,6 +183,7 @@ def test_clip_threshold_is_drawn_where_there_is_one():
     assert "no clipping" in words(figure)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [1, 40])
 def test_any_number_of_epochs_draws_and_a_single_one_is_visible(n):
     figure = plot_losses(data.epochs(n=n, seeds=1), data.OBJECTIVES)
@@ -194,6 +200,7 @@ def test_columns_of_nan_are_said_to_be_absent():
     assert_texts_apart(plot_codebook(steps))
 
 
+@pytest.mark.slow
 def test_twelve_test_sets_and_further_phases_fit():
     sets = [f"a-rather-long-user-set-{i}" for i in range(12)]
     figure = plot_ranking(data.ranking(("phase1", "copy"), sets), ("phase1",), ("copy",))
@@ -202,6 +209,7 @@ def test_twelve_test_sets_and_further_phases_fit():
     assert "my-phase" in words(plot_yardstick(data.metrics(), data.CHANCE, phases=(*PHASES, "my-phase")))
 
 
+@pytest.mark.slow
 def test_no_runs_at_all_draw():
     for figure in (plot_losses(no_runs(), data.OBJECTIVES), plot_codebook(no_runs()), plot_geometry(no_runs())):
         assert "not run" in words(figure)

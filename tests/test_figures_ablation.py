@@ -49,6 +49,7 @@ def crossed(name: str) -> bool:
     return is_crossed([tiny_params().phase_settings(member) for member in SETS[name]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SETS)
 def test_no_text_of_any_set_lies_over_another(name):
     figure = plot_ablation(name, table(name), effects() if crossed(name) else None)
@@ -56,6 +57,7 @@ def test_no_text_of_any_set_lies_over_another(name):
     assert all(member in words(figure) for member in SETS[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1e-3, 1e4])
 def test_values_of_any_size_fit(scale):
     assert_texts_apart(plot_ablation("x", table("refresh_by_relational", scale), effects(12345.678)))
@@ -68,6 +70,7 @@ def test_names_are_those_of_the_tables():
     assert ablation.INTERACTION == INTERACTION
 
 
+@pytest.mark.slow
 def test_every_member_has_a_dot_with_whiskers_in_every_panel():
     figure = plot_ablation("phase2_ladder", table("phase2_ladder"))
     assert len(figure.axes) == len(MEASURES)
@@ -85,6 +88,7 @@ def test_what_is_not_apart_from_the_reference_is_open_and_only_where_it_is_paire
         assert opened == [False, False, measure in PAIRED]
 
 
+@pytest.mark.slow
 def test_the_untrained_control_stands_last_and_squeezes_no_axis():
     rows = table("windows")
     control = rows.iloc[[0]].assign(
@@ -99,6 +103,7 @@ def test_the_untrained_control_stands_last_and_squeezes_no_axis():
     assert_texts_apart(figure)
 
 
+@pytest.mark.slow
 def test_a_2_x_2_is_of_its_four_members_alone():
     rows = table("refresh_by_relational")
     control = rows.iloc[[0]].assign(
@@ -123,6 +128,7 @@ def test_the_smaller_of_the_two_changes_is_told():
     )
 
 
+@pytest.mark.slow
 def test_a_2_x_2_has_a_line_without_and_one_with_the_second_change():
     figure = plot_ablation("refresh_by_relational", table("refresh_by_relational"), effects())
     values = table("refresh_by_relational").set_index("name")
@@ -134,6 +140,7 @@ def test_a_2_x_2_has_a_line_without_and_one_with_the_second_change():
     assert "quantizer.refresh.enabled on → off" in words(figure)
 
 
+@pytest.mark.slow
 def test_what_was_not_run_or_not_recorded_is_said():
     rows = table("refresh_by_relational")
     rows.loc[1, "seeds"] = 0
@@ -144,6 +151,7 @@ def test_what_was_not_run_or_not_recorded_is_said():
     assert_texts_apart(figure)
 
 
+@pytest.mark.slow
 def test_a_single_seed_has_no_whiskers_on_the_record():
     rows = table("refresh_by_relational", seeds=1)
     rows[[f"{quantity}_{end}" for quantity in RECORDED for end in ("low", "high")]] = np.nan
@@ -153,6 +161,7 @@ def test_a_single_seed_has_no_whiskers_on_the_record():
     assert figure.axes[-1].get_xlabel() == "interaction +0.25"
 
 
+@pytest.mark.slow
 def test_saving_twice_gives_identical_bytes(tmp_path):
     paths = [
         style.save(plot_ablation("windows", table("windows")), tmp_path / folder / "windows.svg", "stamp")

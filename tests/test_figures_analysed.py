@@ -27,6 +27,7 @@ def comparable(answer: str) -> set[str]:
     return set(table.loc[table["comparable"] == answer, "quantity"])
 
 
+@pytest.mark.slow
 def test_every_panel_shows_both_runs() -> None:
     figure = plot_analysed(ours(), printed_record(ANALYSIS), "baseline")
     assert_texts_apart(figure)
@@ -46,6 +47,7 @@ def test_no_line_ends_outside_of_its_panel() -> None:
             assert low <= line.get_ydata()[-1] <= high, axes.get_title(loc="left")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("records", [[], ours("phase2", 1)])
 def test_what_a_run_lacks_leaves_the_analysed_run_alone(records: list) -> None:
     figure = plot_analysed(records, printed_record(ANALYSIS), "baseline")
@@ -70,6 +72,7 @@ def test_a_run_that_stopped_early_ends_before_the_others() -> None:
     assert by_share(record, relational_share)["share"].max() == pytest.approx(0.5)
 
 
+@pytest.mark.slow
 def test_training_figures_draw_it_where_it_compares() -> None:
     epochs, steps = analysed_run.epochs(ANALYSIS), analysed_run.steps(ANALYSIS)
     codebook = plot_codebook(data.steps(), analysed=steps)

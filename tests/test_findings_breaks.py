@@ -16,6 +16,7 @@ def noisy(rows: int, spread: float, seed: int = 0) -> np.ndarray:
     return np.exp(np.random.default_rng(seed).normal(0, spread, rows))
 
 
+@pytest.mark.slow
 def test_of_many_rows_some_stand_out_by_chance() -> None:
     """Ten per cent of noise, in 250 rows and in all four kinds of break."""
     hits = sum(
@@ -26,6 +27,7 @@ def test_of_many_rows_some_stand_out_by_chance() -> None:
     assert hits <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [20, 60, 250])
 def test_a_jump_of_two_thirds_is_found_in_as_many(rows: int) -> None:
     for seed in range(10):
@@ -61,6 +63,7 @@ def test_a_hump_is_a_spike_in_long_runs_too(epochs: int) -> None:
     assert spike.index[-1] == pytest.approx(high[-1], abs=0.02 * epochs + 1)
 
 
+@pytest.mark.slow
 def test_of_few_epochs_the_noise_is_known_less_well() -> None:
     for rows, spread in ((12, 0.4), (80, 0.3)):
         assert sum(spiking(by_epoch(noisy(rows, spread, seed)), 2.0) != [] for seed in range(200)) <= 2

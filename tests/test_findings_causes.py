@@ -38,6 +38,7 @@ def test_a_cause_comes_first_and_is_as_severe_as_what_follows() -> None:
     assert "complete collapse (after lambda out of range)" in overview(found)
 
 
+@pytest.mark.slow
 def test_a_relation_is_not_called_broken_where_a_collapse_explains_it(monkeypatch: pytest.MonkeyPatch) -> None:
     report = examine(collapsed().record(), thresholds())
     assert "lambda out of range" in report.not_judged["broken relation"]
@@ -45,6 +46,7 @@ def test_a_relation_is_not_called_broken_where_a_collapse_explains_it(monkeypatc
     assert "broken relation" in [f.name for f in diagnose(collapsed().record(), thresholds())]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["rising training loss", "learning rate off its schedule", "vanished gradient"])
 def test_nor_where_nothing_was_learned(name: str) -> None:
     run = planted(name, 2)

@@ -59,6 +59,7 @@ def settings_of(params: Params, phase: str) -> dict[str, Any]:
     return own | {"data.synthetic.tasks": params.data.synthetic.tasks}
 
 
+@pytest.mark.slow
 def test_every_line_is_accepted_by_its_phase_and_changes_none_before_it(tmp_path: Path) -> None:
     assert len(offered()) > 40
     path = tmp_path / "params.yaml"
@@ -158,6 +159,7 @@ def test_a_scenario_without_a_set_is_trained_by_its_file() -> None:
     assert line.startswith("snakemake results/runs/laptop/window_7/seed0/diagnosis.md --config ")
 
 
+@pytest.mark.slow
 def test_a_foreign_run_is_changed_from_its_own_numbers_at_the_scale_most_like_it() -> None:
     """params.yaml stands at another scale."""
     run = planted("gradient spikes", 0)

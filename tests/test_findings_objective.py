@@ -146,6 +146,7 @@ def test_embeddings_that_shrink_but_differ_are_not_said_to_be_one_output() -> No
     assert "all inputs give one output" in found.summary
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", [dimensional_collapse, complete_collapse, broken_relation, chance, epps_pulley])
 def test_what_takes_a_while_is_not_judged_in_a_young_run(rule: Callable[..., object]) -> None:
     """6 of 80 epochs, unless the run ended there."""

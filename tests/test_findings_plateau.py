@@ -32,11 +32,13 @@ def rate(noise: float, rise: float = 0.0) -> float:
     return float(np.mean([found(seed, rows, noise, rise) for rows in ROWS for seed in range(RUNS)]))
 
 
+@pytest.mark.slow
 def test_noise_of_three_per_cent_is_a_plateau_in_less_than_two_per_cent() -> None:
     assert rate(0.03) < 0.02
     assert rate(0.01) < 0.005
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["scatter", "running_median"])
 def test_that_is_so_because_the_noise_is_estimated(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, part, {"scatter": lambda _: 0.0, "running_median": lambda losses: losses}[part])
@@ -44,6 +46,7 @@ def test_that_is_so_because_the_noise_is_estimated(part: str, monkeypatch: pytes
     assert rate(0.03) > 0.02
 
 
+@pytest.mark.slow
 def test_a_clear_plateau_is_found_in_few_epochs_too() -> None:
     assert rate(0.002, 0.3) > 0.7
     assert np.mean([found(seed, 25, 0.01, 0.2) for seed in range(RUNS)]) > 0.8
@@ -106,6 +109,7 @@ def test_losses_of_zero_and_below_are_judged_by_their_range(losses: np.ndarray, 
         assert "%" not in judged.summary
 
 
+@pytest.mark.slow
 def test_a_rise_of_three_per_cent_within_the_last_epochs_is_found() -> None:
     """The analysed run's: best in epoch 69 of 80, under noise of half a per cent."""
     rng = np.random.default_rng(0)
@@ -118,6 +122,7 @@ def test_a_rise_of_three_per_cent_within_the_last_epochs_is_found() -> None:
     assert np.mean(hits) > 0.97
 
 
+@pytest.mark.slow
 def test_flat_losses_with_noise_do_not_end_worse() -> None:
     rng = np.random.default_rng(1)
     hits = []

@@ -38,6 +38,7 @@ def test_the_columns_are_those_of_our_record() -> None:
     assert set(LOSS_COLUMNS) <= set(schema.LOSS_COLUMNS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("phase", ["baseline", "phase3"])
 def test_a_run_of_our_own_is_read_whole(phase: str, tmp_path: Path) -> None:
     """Nothing that its mechanisms record is missed, and it is judged by its own settings."""
@@ -119,6 +120,7 @@ DAMAGE = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "text", "problem", "rows"), DAMAGE)
 def test_what_is_damaged_is_said_and_the_rest_judged(
     name: str, text: str, problem: str, rows: int, tmp_path: Path

@@ -50,6 +50,7 @@ NANS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", NANS)
 def test_a_nan_is_a_fault_where_it_is_no_empty_cell(case: str, tmp_path: Path) -> None:
     column, rows, fault = NANS[case]
@@ -77,6 +78,7 @@ def test_an_infinity_is_never_an_empty_cell(tmp_path: Path) -> None:
 # --- settings that are assumed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("phase", ["baseline", "phase1", "phase2", "phase3"])
 def test_a_healthy_run_of_other_settings_is_healthy_without_them(phase: str) -> None:
     """A tenth of the learning rate, a queue eight times as long and not full, bands that are due later."""
@@ -90,6 +92,7 @@ def test_a_healthy_run_of_other_settings_is_healthy_without_them(phase: str) -> 
         assert diagnose(unnamed(run), LIMITS) == [], seed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rule", "phase"), [(learning_rate, "phase2"), (queue, "baseline"), (curriculum, "phase3")])
 def test_plans_are_judged_by_the_run_s_own_alone(rule: object, phase: str) -> None:
     run = Healthy(1, phase, shortest=60)
@@ -123,6 +126,7 @@ def test_norms_have_to_be_far_above_a_clip_that_is_assumed() -> None:
         assert isinstance(always_clipped(unnamed(run, epochs=table), LIMITS), Finding) == found
 
 
+@pytest.mark.slow
 def test_a_loss_above_the_chance_that_is_assumed_had_more_candidates() -> None:
     run = Healthy(1, "phase1", shortest=20)
     level = chance_of(unnamed(run), run)
@@ -186,6 +190,7 @@ def test_a_rank_falls_from_what_it_was_once_it_had_left_its_start() -> None:
         assert (found.severity if isinstance(found, Finding) else None) == severity
 
 
+@pytest.mark.slow
 def test_every_finding_says_where_it_holds(tmp_path: Path) -> None:
     run = Healthy(2, "phase2")
     run.settings["loss"]["lambda_sigreg"] = 50.0

@@ -67,6 +67,7 @@ def test_a_narrower_gap_is_memory_where_validation_gets_worse(end: float, found:
     assert isinstance(memorisation(make_record("x", table, pd.DataFrame()), LIMITS), Finding) == found
 
 
+@pytest.mark.slow
 def test_noise_is_no_improvement_of_validation() -> None:
     rng, hits = np.random.default_rng(0), 0
     for _ in range(40):

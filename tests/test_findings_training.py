@@ -55,6 +55,7 @@ def test_clipping_is_known_from_the_norms_and_the_settings_alone() -> None:
     assert isinstance(always_clipped(make_record("x", table, pd.DataFrame()), thresholds()), Skipped)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [0.01, 0.04])
 def test_a_ramp_into_a_spike_is_no_part_of_what_is_calm(noise: float) -> None:
     """The analysed run's: 15 in epoch 30, 29 in epoch 34, 36 in epoch 37."""
@@ -77,6 +78,7 @@ def spiked(first: int, length: int, mean: float, largest: float, phase: str = "p
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("length", "mean", "largest", "severity"),
     [
@@ -93,6 +95,7 @@ def test_what_a_spike_weighs(length: int, mean: float, largest: float, severity:
     assert (found.severity if isinstance(found, Finding) else None) == severity
 
 
+@pytest.mark.slow
 def test_a_spike_says_what_moved_before_it() -> None:
     run = spiked(40, 3, 3.0, 4.0)
     run.epochs["admitted_share"] = np.where(run.epochs["epoch"] < 40, 0.5, 1.0)
@@ -216,6 +219,7 @@ def fallen(rows: int, at: int, low: float, refreshed: bool = False) -> object:
     return codebook_discontinuity(run.record(steps=table), thresholds())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rows", "at", "low", "found"),
     [(40, 20, 0.2, True), (40, 20, 0.01, False), (100, 4, 0.2, False), (100, 6, 0.2, True), (10, 5, 0.2, False)],

@@ -97,6 +97,7 @@ def is_refused(path: Path, tasks: list[Task]) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_every_damage_is_found_or_harmless(tmp_path: Path) -> None:
     tasks = [Task("a", (Pair(np.ones((2, 3), np.uint8), np.zeros((1, 1), np.uint8)),))]
     save_frames(tmp_path / "a.npz", Frames.from_tasks(tasks))

@@ -143,6 +143,7 @@ def test_every_gate_has_cases_and_a_line() -> None:
     assert list(gates_table(evidence())) == list(COLUMNS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", CASES, ids=": ".join)
 def test_every_gate_is_fired_or_not_or_says_why_it_cannot_be_judged(key: Key) -> None:
     rows = [row(key, found(runs)) for runs in CASES[key]]
@@ -159,6 +160,7 @@ def lines() -> dict[Key, str]:
     return {(one["phase"], one["condition"]): one["next"] for one in table.to_dict("records")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", EXPECTED, ids=": ".join)
 def test_every_line_is_accepted_and_does_what_the_gate_says(key: Key, tmp_path: Path) -> None:
     line, path = lines()[key], Path(shutil.copy(PARAMS, tmp_path / "params.yaml"))
@@ -182,6 +184,7 @@ def test_short_runs_are_sent_to_a_diagnostic_first() -> None:
         assert judged["why"] == "a diagnostic has 30 epochs, these runs 8"
 
 
+@pytest.mark.slow
 def test_diagnostics_that_are_not_stable_do_not_pass_and_production_runs_are_done() -> None:
     rising = trained("phase2", SHORT, length=30, val_prediction_error=[*[0.2] * 29, 0.21])
     assert row(("phase2", "diagnostics pass"), found((rising,)))["outcome"] == "not fired"
@@ -195,6 +198,7 @@ def test_nothing_that_was_not_run_is_judged() -> None:
     assert table["why"].str.contains("not run").all()
 
 
+@pytest.mark.slow
 def test_the_mechanism_alone_is_asked_where_runs_tell_it() -> None:
     key = ("phase1", "performance degrades without relational")
     joint = row(key, found((BASELINE, PHASE1)))
@@ -223,6 +227,7 @@ def test_losses_that_gradnorm_balances_need_no_gradnorm() -> None:
     assert (judged["outcome"], judged["numbers"]) == ("not fired", "infonce: prediction, SIGReg, under GradNorm")
 
 
+@pytest.mark.slow
 def test_findings_of_the_codebook_fire_its_gate() -> None:
     key = ("phase1", "codebook unstable")
     run = trained("phase1", findings=[("codebook discontinuity", "warning")])
@@ -240,6 +245,7 @@ def test_a_collapse_or_spikes_are_instability(name: str, findings: list, columns
     assert row((name, "unstable without target encoder"), found((run,)))["outcome"] == "fired"
 
 
+@pytest.mark.slow
 def test_stopping_is_not_judged_where_it_cannot_act_or_nothing_trained_longer() -> None:
     key = ("phase1", "early stopping too aggressive")
     off = row(key, found((BASELINE, trained("phase1", {"stopping.enabled": False}))))
@@ -259,6 +265,7 @@ def test_stopping_is_not_judged_where_it_cannot_act_or_nothing_trained_longer() 
     )
 
 
+@pytest.mark.slow
 def test_values_come_from_the_roadmap(tmp_path: Path) -> None:
     folder = Path(shutil.copytree(ANALYSIS, tmp_path / "analysis"))
     path = folder / "roadmap.csv"

@@ -36,6 +36,7 @@ def test_ranks_and_isotropy_ignore_rotation_and_scale():
     assert g.variance(covariance(2 * NORMAL)) == pytest.approx(4, rel=0.05)
 
 
+@pytest.mark.slow
 def test_epps_pulley_has_the_published_values():
     healthy = [g.epps_pulley(x) for x in RNG.normal(size=(30, 256, 24))]
     assert np.mean(healthy) == pytest.approx(1.05, abs=0.06)

@@ -30,6 +30,7 @@ TEACHER = {"loss.teacher.enabled": True}
 VIEWED = {"loss.invariance.enabled": True}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "changes", "own", "apart", "view"),
     [
@@ -227,6 +228,7 @@ def test_evaluation_changes_nothing_at_all(tokens: Tokens, name: str) -> None:
     assert one.prediction.equal(two.prediction)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["baseline", "phase2", "phase3"])
 def test_gradients_reach_every_parameter_that_learns(name: str) -> None:
     trainer = Trainer(tiny_phase(name), tiny_corpus(), 0, "cpu")

@@ -147,6 +147,7 @@ def test_every_leaf_that_is_read_has_a_changed_value_here() -> None:
     assert {leaf for leaf, _ in read_once()} == set(CHANGES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("leaf", "variant"), read_once(), ids=lambda value: value)
 def test_every_leaf_changes_something(leaf: str, variant: str, tmp_path: Path) -> None:
     value = CHANGES[leaf]
@@ -185,6 +186,7 @@ def test_the_leaves_of_the_budget_are_these() -> None:
     assert unread == {"tensorboard", "checkpoint_seconds"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_leaf_that_is_hidden_changes_nothing(variant: str) -> None:
     plain = settings_of(variant)
@@ -207,6 +209,7 @@ def overlay_trace(name: str, count: int) -> tuple[list[float], torch.Tensor]:
     return trace(tiny_params().phase_settings(name), count)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", tiny_params().scenarios)
 def test_every_scenario_trains_otherwise_than_its_parent(name: str, tmp_path: Path) -> None:
     params = tiny_params()
@@ -257,6 +260,7 @@ ALTERNATIVES: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "changes"), ALTERNATIVES, ids=lambda value: str(value))
 def test_every_alternative_trains_and_differs(name: str, changes: dict[str, Any]) -> None:
     count = 5 if "quantizer.refresh.enabled" in changes else 2

@@ -61,6 +61,7 @@ def test_each_learns_its_place_and_has_one_thread(tmp_path: Path, monkeypatch: p
     assert os.environ["OMP_NUM_THREADS"] == "7"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", ENDING)
 def test_ranks_have_all_the_time_they_need_after_a_signal(
     number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -99,6 +100,7 @@ def test_a_signal_while_ranks_are_being_started_is_passed_on(tmp_path: Path, mon
     assert time.monotonic() - began < 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("end", "how"), [("os._exit(3)", "status 3"), ("os.kill(os.getpid(), signal.SIGKILL)", "killed by signal 9")]
 )
@@ -120,6 +122,7 @@ def test_the_first_that_fails_is_named_and_the_others_are_ended(
     assert not ranks_left(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_rank_that_stays_stopped_is_named_though_no_other_sees_it(tmp_path: Path) -> None:
     """As where the others wait for a GPU, in a call that nothing interrupts."""
     stops = 'if rank == "1": os.kill(os.getpid(), signal.SIGSTOP)\n'
@@ -128,6 +131,7 @@ def test_a_rank_that_stays_stopped_is_named_though_no_other_sees_it(tmp_path: Pa
     assert not ranks_left(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_rank_that_goes_on_in_time_is_left_alone(tmp_path: Path) -> None:
     goes_on = """
 if rank == "1":
@@ -140,6 +144,7 @@ if rank == "1":
     on_ranks(tmp_path, goes_on, patience=1.2)
 
 
+@pytest.mark.slow
 def test_a_rank_that_fails_while_another_is_stopped_tells_of_both(tmp_path: Path) -> None:
     program = """
 if rank == "1":
@@ -154,6 +159,7 @@ os._exit(1)
     assert time.monotonic() - began < 10
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_all_and_they_say_nothing(tmp_path: Path) -> None:
     """Of a terminal it goes to the whole foreground group."""
     here = (

@@ -84,6 +84,7 @@ def test_a_bad_value_is_an_error_naming_the_leaf_the_value_and_what_is_allowed(
     assert all(part in message for part in named), message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("setting", "named"),
     [

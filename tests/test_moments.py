@@ -37,6 +37,7 @@ def test_geometry_is_that_of_the_evaluation(kind: str) -> None:
     assert found["isotropy"] == pytest.approx(reference.isotropy(covariance), rel=1e-4, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_geometry_of_a_healthy_cloud() -> None:
     found = measured(samples("healthy", 4000))
     assert found["effective_rank"] == pytest.approx(12, abs=0.1)
@@ -59,6 +60,7 @@ def test_geometry_is_finite_on_collapse_and_on_small_batches(z: torch.Tensor) ->
     assert all(np.isfinite(value) for value in measured(z).values())
 
 
+@pytest.mark.slow
 def test_geometry_counts_lost_dimensions() -> None:
     found = measured(samples("flat", 4000))
     assert found["effective_rank"] == pytest.approx(4, abs=0.1)

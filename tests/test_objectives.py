@@ -141,6 +141,7 @@ def test_the_total_is_the_sum_of_weighted_terms(name: str, changes: dict[str, An
     assert ("relational" not in terms) or terms["relational"][1] == 0.025
 
 
+@pytest.mark.slow
 def test_gradnorm_balances_prediction_and_sigreg_and_nothing_else() -> None:
     given = outputs(teacher=True)
     made = objective("phase1", {"loss.gradnorm.enabled": True, "loss.sigreg.form": "published"})

@@ -63,6 +63,7 @@ def test_it_is_one_term_with_its_weight_and_absent_when_off(name: str) -> None:
     assert "hard_negatives" not in run(objective(name), given)[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["baseline", "phase2", "phase3"])
 def test_the_model_is_given_the_near_misses_of_its_own_targets(name: str) -> None:
     """Embedded one by one, they are what the batch held; under a teacher too, whose target comes before them."""
@@ -89,6 +90,7 @@ def test_the_relations_of_a_teachers_target_are_not_those_of_its_near_misses() -
     torch.testing.assert_close(found[0].objects, found[1].objects, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_what_it_weighs_is_learned_for_validation_too() -> None:
     nats = []
     for weight in (0.0, 3.0):

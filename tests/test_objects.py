@@ -1,6 +1,7 @@
 """Components and all their features agree with SciPy and with their plain definitions."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from scipy import ndimage
@@ -93,12 +94,14 @@ def check(grid: np.ndarray, tokens: Tokens, i: int, rules: Settings) -> None:
     )
 
 
+@pytest.mark.slow
 @given(grids, settings)
 @hypothesis_settings(max_examples=100, deadline=None)
 def test_random_grids_agree_with_scipy(grid: np.ndarray, rules: Settings) -> None:
     check(grid, tokenise(Grids.from_list([grid]), rules), 0, rules)
 
 
+@pytest.mark.slow
 def test_real_grids_agree_with_scipy() -> None:
     sample = distinct_real_grids()[::200]
     for rules in (Settings(), Settings(connectivity=4, background="zero")):
@@ -107,6 +110,7 @@ def test_real_grids_agree_with_scipy() -> None:
             check(grid, tokens, i, rules)
 
 
+@pytest.mark.slow
 def test_largest_noise_fills_every_buffer() -> None:
     """900 components in a frame, and a checkerboard, whose every cell touches a cell of the other colour."""
     rows, cols = np.mgrid[:30, :30]

@@ -73,6 +73,7 @@ def text_of(params: Params, folders: dict[str, list[Path]]) -> str:
     return page(params, load_accounts(params, runs, folders), TARGETS, {name: runs[name] for name in CONTROLS})
 
 
+@pytest.mark.slow
 def test_every_phase_says_what_it_changed_and_bought(params: Params, tmp_path: Path) -> None:
     text = text_of(params, write_runs(tmp_path, {}))
     assert "the root of all phases" in row(text, "baseline")
@@ -91,6 +92,7 @@ def test_every_phase_says_what_it_changed_and_bought(params: Params, tmp_path: P
     assert row(text, "phase3").count(", better") == 2
 
 
+@pytest.mark.slow
 def test_faults_are_named_the_most_severe_first_and_joined_over_seeds(params: Params, tmp_path: Path) -> None:
     faults = {"phase2": [finding("minor", "note"), finding("major", "critical")]}
     text = row(text_of(params, write_runs(tmp_path, faults, seeds=2)), "phase2")
@@ -100,6 +102,7 @@ def test_faults_are_named_the_most_severe_first_and_joined_over_seeds(params: Pa
     assert "nothing found" not in text
 
 
+@pytest.mark.slow
 def test_a_phase_without_faults_says_so(params: Params, tmp_path: Path) -> None:
     assert "nothing found" in row(text_of(params, write_runs(tmp_path, {})), "phase3")
 
@@ -113,6 +116,7 @@ def test_targets_stand_with_their_phase(params: Params, tmp_path: Path) -> None:
     assert "the analysis sets none" in row(text, "baseline")
 
 
+@pytest.mark.slow
 def test_what_a_file_says_is_text_and_no_markup(params: Params, tmp_path: Path) -> None:
     text = text_of(params, write_runs(tmp_path, {"phase1": [finding("<b>", "note")]}))
     assert "cpu &lt;of a laptop&gt;" in text

@@ -105,6 +105,7 @@ def test_overlay_shares_nothing_with_what_it_is_made_of() -> None:
     assert changes == {"b": {"c": [3]}}
 
 
+@pytest.mark.slow
 @given(mappings)
 def test_overlay_with_itself_changes_nothing_and_every_leaf_is_a_repetition(tree: dict) -> None:
     assert overlay(tree, tree, "") == tree
@@ -196,6 +197,7 @@ def test_the_nearest_key_is_offered_else_all() -> None:
     assert did_you_mean("qqq", ["window", "framing"]) == "; allowed are framing, window"
 
 
+@pytest.mark.slow
 @given(mappings)
 def test_leaves_are_put_and_found_by_their_dotted_names(tree: dict) -> None:
     dotted = {".".join(path): value for path, value in leaves(tree)}

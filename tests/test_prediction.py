@@ -35,6 +35,7 @@ def prediction(trainer: Trainer, batch: Batch) -> float:
         return float(trainer.forward(trainer.validation_tokens, batch, 0)[2]["prediction"][0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["baseline", "phase2", "phase3"])
 def test_targets_are_predicted_from_the_demonstrations_of_their_task(name: str) -> None:
     plan = {"training.epochs": STEPS // 4, "optimizer.lr": 2e-3, "sequence.curriculum.enabled": False}

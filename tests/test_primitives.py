@@ -167,6 +167,7 @@ def test_table_names_only_known_styles_and_kinds() -> None:
         assert set(primitive.kinds) <= {*KINDS, "old", "new"}, primitive.name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PRIMITIVES)
 def test_pure_valid_and_readable_back(name: str) -> None:
     """On any grid: the input stays, the output is a legal grid or None, the text of the step parses to the step."""

@@ -47,6 +47,7 @@ def test_every_label_is_probed_by_every_method():
     assert set(scores(noise)) == {(label, m) for label in (*RULE_LABELS, *FRAME_LABELS) for m in METHODS}
 
 
+@pytest.mark.slow
 def test_what_an_embedding_shows_is_read_off():
     found = scores(lambda tokens, frames: TokenFeatures(TRAINING).embed(tokens, frames).frame)
     assert found["size", "linear"] > 0.99

@@ -72,6 +72,7 @@ def shows(step: Step, pairs: list[Pair]) -> bool:
     return all(out is not None and out.shape == y.shape and (out == y).all() for out, y in outputs)
 
 
+@pytest.mark.slow
 def test_no_view_of_a_training_rule_shows_a_held_out_one() -> None:
     """For every primitive: turn the pairs of a rule; whatever rule of its name gives the turned pairs is of its kin."""
     dice, found = Dice(np.random.default_rng(3)), 0
@@ -176,6 +177,7 @@ def test_generated_rules_keep_to_their_side() -> None:
     assert not {kin(parse_program(task.rule)) for task in held} & {kin(parse_program(task.rule)) for task in training}
 
 
+@pytest.mark.slow
 def test_held_out_tasks_are_of_many_kin() -> None:
     """Few kin of one step are held out: without a limit, a few of them would be most of the tasks."""
     counts = Counter(kin(parse_program(task.rule)) for task in generate_shard(SETTINGS, 5, 0, 300, True))

@@ -116,6 +116,7 @@ def test_digest_sees_a_rename_and_swapped_contents(tmp_path: Path) -> None:
     assert digest([b, a], tmp_path) == digest([a, b], tmp_path)
 
 
+@pytest.mark.slow
 def test_finds_every_module_that_python_loads() -> None:
     """Importing one real module loads nothing that the syntax tree did not show."""
     show = "import sys, arcjepa.config; print(*[m.__file__ for n, m in sys.modules.items() if 'arcjepa.' in n])"

@@ -79,6 +79,7 @@ def test_gumbel_s_gradient_reaches_input_and_codes() -> None:
 # --- finite scalars
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("levels", [[8, 6, 5], [3, 3], [5, 5, 5]])
 def test_finite_scalars_have_as_many_codes_as_their_levels_multiply_to(levels: list[int]) -> None:
     quantizer = tiny_quantizer("fsq", levels=levels)

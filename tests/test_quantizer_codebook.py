@@ -1,18 +1,27 @@
 """The codebook learns as published and as its reference does; padding leaves it alone; a refresh revives dead codes."""
 
+import importlib
+from types import ModuleType
+
 import pytest
 import torch
 from model_cases import CODES, ROWS, WIDTH, Transfers, all_real, objects, tiny_quantizer
-from vector_quantize_pytorch import VectorQuantize
 
 from arcjepa.quantizer import CodebookQuantizer, nearest
 
 pytestmark = pytest.mark.usefixtures("seeded")
 
 
-def test_the_codebook_learns_as_the_library_s_does() -> None:
+@pytest.fixture(scope="module")
+def library() -> ModuleType:
+    """vector-quantize-pytorch, which takes seconds to import."""
+    return importlib.import_module("vector_quantize_pytorch")
+
+
+@pytest.mark.slow
+def test_the_codebook_learns_as_the_library_s_does(library: ModuleType) -> None:
     ours = tiny_quantizer(decay=0.9)
-    reference = VectorQuantize(
+    reference = library.VectorQuantize(
         WIDTH, CODES, decay=0.9, kmeans_init=False, threshold_ema_dead_code=0, rotation_trick=False, eps=1e-5
     )
     x = objects()
@@ -31,11 +40,12 @@ def test_the_codebook_learns_as_the_library_s_does() -> None:
         assert torch.allclose(ours.counts, reference._codebook.cluster_size[0], atol=1e-4)
 
 
-def test_the_commitment_loss_is_the_library_s() -> None:
+@pytest.mark.slow
+def test_the_commitment_loss_is_the_library_s(library: ModuleType) -> None:
     ours = tiny_quantizer()
     x = objects()
     ours(x, all_real(x))
-    reference = VectorQuantize(WIDTH, CODES, rotation_trick=False, commitment_weight=1.0)
+    reference = library.VectorQuantize(WIDTH, CODES, rotation_trick=False, commitment_weight=1.0)
     reference._codebook.embed.data.copy_(ours.codebook[None])
     x, mask = objects(), torch.rand(ROWS) < 0.8
     made = ours(x, mask)

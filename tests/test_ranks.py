@@ -31,6 +31,8 @@ from arcjepa.ranks import (
 from arcjepa.sigreg import directions, sigreg, sigreg_normalised
 from arcjepa.training_job import ENDED_BY_THEN
 
+pytestmark = pytest.mark.slow
+
 FORMS: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
     "published": sigreg,
     "normalised": sigreg_normalised,

@@ -11,6 +11,8 @@ from rank_cases import on_ranks
 from arcjepa.record import Averages
 from arcjepa.trainer import Trainer
 
+pytestmark = pytest.mark.slow
+
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "baseline": ("baseline", {"quantizer.refresh.interval": 2, "quantizer.refresh.threshold": 1.0}),
     "relational normalised": ("baseline", {"loss.relational.form": "normalised"}),

@@ -26,6 +26,7 @@ def assert_same(found: list[Task], expected: list[Task]) -> None:
     assert all(same_pairs(a, b) for a, b in zip(found, expected, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few")
 def test_two_runs_are_equal_whatever_the_order() -> None:
     first = generate_rearc(3, seed=4)
@@ -50,6 +51,7 @@ def test_more_pairs_extend_the_list() -> None:
     assert_same(few_pairs, [Task(task.id, task.train[:2]) for task in more_pairs])
 
 
+@pytest.mark.slow
 def test_all_400_give_valid_grids() -> None:
     assert len(generators()) == 400
     for task in generate_rearc(pairs_per_task=1):
@@ -59,6 +61,7 @@ def test_all_400_give_valid_grids() -> None:
             assert grid.max() <= 9
 
 
+@pytest.mark.slow
 def test_hash_seed_does_not_matter() -> None:
     code = "from arcjepa.rearc import generate_task as g; print(g('239be575', 3, 0).train[2].input.tolist())"
     runs = [

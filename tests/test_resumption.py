@@ -55,6 +55,7 @@ def brief(name: str, changes: dict[str, Any] | None = None, **others: int) -> Ph
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("step", "kind"), [(1, "vq"), (4, "vq"), (7, "gumbel"), (8, "gumbel"), (3, "fsq"), (5, "none")]
 )
@@ -75,6 +76,7 @@ def test_interrupted_after_a_step_it_ends_the_same(
     assert not (run.folder / "kept").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
@@ -109,6 +111,7 @@ def test_the_tokens_decide_as_well(tmp_path: Path) -> None:
     assert replace(corpus, real=19).digest() != corpus.digest() == tiny_corpus().digest()
 
 
+@pytest.mark.slow
 def test_how_often_is_no_part_of_a_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run, said = kept_run(tmp_path / "run"), []
     with interrupted_after(3, monkeypatch), pytest.raises(Interrupted):
@@ -117,6 +120,7 @@ def test_how_often_is_no_part_of_a_training(tmp_path: Path, monkeypatch: pytest.
     assert "going on after step 3, from" in said[0]
 
 
+@pytest.mark.slow
 def test_between_two_of_them_is_the_interval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now, take = [0.0], runs.Trainer.train_step
     monkeypatch.setattr(resumption.time, "perf_counter", lambda: now[0])
@@ -135,6 +139,7 @@ def test_between_two_of_them_is_the_interval(tmp_path: Path, monkeypatch: pytest
         assert written == expected
 
 
+@pytest.mark.slow
 def test_asking_for_the_state_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     states: list[Any] = []
     after = Saver.after_step
@@ -154,6 +159,7 @@ def test_asking_for_the_state_changes_nothing(tmp_path: Path, monkeypatch: pytes
 # --- on a GPU
 
 
+@pytest.mark.slow
 def test_a_trainer_that_goes_on_is_compiled_from_its_first_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """As the run that was never interrupted is from its second."""
     compiled: list[int] = []
@@ -172,6 +178,7 @@ def test_a_trainer_that_goes_on_is_compiled_from_its_first_step(monkeypatch: pyt
         assert compiled == expected
 
 
+@pytest.mark.slow
 def test_a_recorded_step_goes_on_in_its_own_tensors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     phase, places = brief("baseline"), []
     with interrupted_after(3, monkeypatch), pytest.raises(Interrupted):
@@ -194,6 +201,7 @@ def test_a_recorded_step_goes_on_in_its_own_tensors(tmp_path: Path, monkeypatch:
 # --- not finite
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("step", "value"), [(0, float("nan")), (5, float("inf"))])
 def test_what_is_not_finite_is_never_kept_and_its_batch_is(
     step: int, value: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -229,6 +237,7 @@ def test_what_is_not_finite_is_never_kept_and_its_batch_is(
 # --- one at a time
 
 
+@pytest.mark.slow
 def test_two_never_train_the_same_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoint, "OWNER_SECONDS", 0.3)
     run = kept_run(tmp_path)
@@ -240,6 +249,7 @@ def test_two_never_train_the_same_run(tmp_path: Path, monkeypatch: pytest.Monkey
     assert (tmp_path / "encoder.safetensors").exists()
 
 
+@pytest.mark.slow
 def test_who_was_killed_owns_nothing(tmp_path: Path) -> None:
     hold = "import sys, time; from pathlib import Path; from arcjepa.checkpoint import Checkpoints\n"
     hold += "with Checkpoints(Path(sys.argv[1]), {}, print).owned():\n    print('held', flush=True); time.sleep(60)"

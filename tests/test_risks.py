@@ -89,6 +89,7 @@ def test_the_rows_are_the_nine_of_the_analysis_with_what_it_expected() -> None:
     assert {*GATES, "VQ collapse without refresh"} == set(RISKS) == set(MITIGATED)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("risk", RISKS)
 def test_every_risk_can_occur_or_not_or_says_why_it_cannot_be_judged(risk: str) -> None:
     cases = CASES[GATES[risk]] if risk in GATES else COLLAPSE
@@ -98,6 +99,7 @@ def test_every_risk_can_occur_or_not_or_says_why_it_cannot_be_judged(risk: str) 
     assert rows[2]["why"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("risk", MITIGATED)
 def test_what_the_mitigation_did_is_told_where_runs_tell(risk: str) -> None:
     runs, told = MITIGATED[risk]
@@ -106,6 +108,7 @@ def test_what_the_mitigation_did_is_told_where_runs_tell(risk: str) -> None:
     assert line.startswith("not tried: dvc exp run -S ")
 
 
+@pytest.mark.slow
 def test_every_mitigation_is_told_by_the_set_of_them() -> None:
     runs = tuple(trained(name) for name in params().sets["mitigations"])
     table = risks_table(found(runs)).set_index("risk")

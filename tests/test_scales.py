@@ -42,6 +42,7 @@ def test_the_committed_scales_are_these_and_hold_nothing_but_parents() -> None:
     assert lineage(PARENTS, "diagnostic") == ["diagnostic", "production"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", ["laptop", "diagnostic"])
 def test_every_leaf_that_is_changed_for_all_scales_counts_at_each(scale: str) -> None:
     """Nothing elsewhere hides it: `-S base.training.epochs=9` is 9 epochs."""
@@ -98,6 +99,7 @@ def test_a_bad_scale_is_an_error_that_names_it(path: str, value: Any, named: lis
     assert all(part in message for part in named), message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["base.training.epochs", "seeds", "evaluation.pool"])
 @pytest.mark.parametrize("scale", ["tiny", "laptop", "production"])
 def test_a_leaf_without_a_value_for_a_scale_is_an_error_at_every_scale(path: str, scale: str) -> None:

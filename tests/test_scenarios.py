@@ -173,6 +173,7 @@ def test_the_2_x_2_holds_all_but_refresh_and_relational_as_in_the_baseline() -> 
     assert {leaf for leaf in told(changes(phases[0], phases[3]))} == both
 
 
+@pytest.mark.slow
 def test_a_relational_loss_of_no_weight_trains_as_one_that_is_off() -> None:
     """Its raw value is recorded, and nothing else is different but the rounding of a sum."""
     choices = ({"loss.relational.weight": 0.0}, {"loss.relational.enabled": False}, {})

@@ -87,6 +87,7 @@ def test_knots_and_weights_are_the_published_ones() -> None:
     assert torch.allclose(w[[0, -1]], phi[[0, -1]] * 3 / 16)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [128, 1024])
 def test_it_is_about_one_on_a_gaussian_whatever_the_batch(rows: int) -> None:
     slices = directions(32, 0, 0)
@@ -106,6 +107,7 @@ def test_order_does_not_matter() -> None:
     assert float(sigreg(z, slices[:, torch.randperm(SLICES)])) == pytest.approx(value, rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "change"),
     [
@@ -124,6 +126,7 @@ def test_what_is_not_an_isotropic_gaussian_is_seen(name: str, change: Callable[[
     assert float(sigreg(change(z), slices)) > 2 * float(sigreg(z, slices)), name
 
 
+@pytest.mark.slow
 def test_its_gradient_leads_to_a_gaussian() -> None:
     z = 0.5 * torch.randn(256, 8) ** 2 + 0.5
     start = float(sigreg(z, directions(8, 0, 0)))

@@ -14,6 +14,8 @@ from arcjepa.ranks import mean_over_ranks, rank
 from arcjepa.settings import Loss
 from arcjepa.sigreg import directions, sigreg
 
+pytestmark = pytest.mark.slow
+
 SLICES = directions(8, 0, 0)
 AUXILIARY = {"loss.sigreg.form": "published", "loss.invariance.enabled": False}
 Term = Callable[[torch.Tensor], torch.Tensor]

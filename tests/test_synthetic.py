@@ -53,6 +53,7 @@ def all_pairs(tasks: list[Task]) -> list[Pair]:
     return [pair for task in tasks for pair in task.pairs]
 
 
+@pytest.mark.slow
 def test_same_arguments_same_tasks() -> None:
     again = generate_shard(Settings(), 5, 0, 200, False)
     assert texts(again) == texts(shard())
@@ -222,6 +223,7 @@ def test_bad_settings_are_named(settings: Settings, message: str) -> None:
         generate_shard(settings, 5, 0, 1, False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("held_out", "wanted"), [(False, "48b0220f100d995a"), (True, "7d0bf31efbe1c6dd")])
 def test_the_same_tasks_as_ever(held_out: bool, wanted: str) -> None:
     """Results stand on these draws: a generator that is faster must not change a cell of them."""

@@ -113,6 +113,7 @@ def test_every_target_of_the_analysis_has_a_formula_and_cases():
     assert [goal.part for goal in asked].count(PARTS[1]) == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", [*CASES, *SAME], ids=": ".join)
 def test_every_target_can_be_met_and_missed(key):
     meets, misses = CASES[SAME.get(key, key)]
@@ -154,6 +155,7 @@ def edit(folder, table, old, new):
     path.write_text(path.read_text().replace(old, new))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("table", "old", "new", "key"),
     [

@@ -236,6 +236,7 @@ keys = st.sampled_from(["train", "test", "input", "output", "a"])
 anything = st.recursive(leaves, lambda x: st.lists(x, max_size=3) | st.dictionaries(keys, x, max_size=3))
 
 
+@pytest.mark.slow
 @given(anything | st.fixed_dictionaries({"train": anything, "test": anything}))
 def test_any_json_gives_a_task_or_one_line(tmp_path_factory: pytest.TempPathFactory, data: object) -> None:
     check_never_raises(tmp_path_factory, json.dumps(data).encode())

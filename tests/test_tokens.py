@@ -28,6 +28,7 @@ def words_of(tokens: Tokens, i: int) -> bytes:
     return head.tobytes() + tokens.columns[part].tobytes() + tokens.rows[rows].tobytes()
 
 
+@pytest.mark.slow
 def test_every_real_grid_that_fits_comes_back_and_has_tokens_of_its_own() -> None:
     stored = distinct_real_grids()
     tokens = tokenise(Grids.from_list(stored), Settings())
@@ -172,6 +173,7 @@ DAMAGE = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_damage_is_named(saved: Path, damage: str) -> None:
     DAMAGE[damage](saved)

@@ -40,6 +40,7 @@ def same(one: tuple[torch.Tensor, ...], other: tuple[torch.Tensor, ...]) -> bool
 # --- reproducible
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["baseline", "phase3"])
 def test_the_same_seed_gives_the_same_run_and_another_another(name: str, tmp_path: Path) -> None:
     phase = budget(tiny_phase(name), epochs=2, sequences=64)
@@ -129,6 +130,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_optimiser_steps(name: str) -
 # --- validation
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["baseline", "phase2", "phase3"])
 def test_validation_changes_nothing(name: str) -> None:
     trainer = tiny_trainer(name, {"model.dropout": 0.3})
@@ -170,6 +172,7 @@ def test_negatives_in_validation_are_of_the_batch_alone() -> None:
 # --- it learns
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["phase2", "phase3"])
 def test_a_tiny_model_learns_to_predict(name: str, tmp_path: Path) -> None:
     epochs, rows, _ = trained(budget(tiny_phase(name), epochs=5, sequences=256), tmp_path)
@@ -180,11 +183,13 @@ def test_a_tiny_model_learns_to_predict(name: str, tmp_path: Path) -> None:
     assert rows["variance_target"].iloc[-1] > rows["variance_target"].iloc[0]
 
 
+@pytest.mark.slow
 def test_a_tiny_model_learns_to_contrast(tmp_path: Path) -> None:
     epochs, _, _ = trained(budget(tiny_phase("phase1"), epochs=5, sequences=128), tmp_path)
     assert epochs["val_prediction"].iloc[-1] < np.log(32) - 0.8
 
 
+@pytest.mark.slow
 def test_without_sigreg_the_embeddings_collapse() -> None:
     """What the regulariser is there for: variance with and without it."""
     spreads = {}
@@ -198,6 +203,7 @@ def test_without_sigreg_the_embeddings_collapse() -> None:
     assert spreads[1.0] > 5 * spreads[0.0]
 
 
+@pytest.mark.slow
 def test_traces_of_the_tests_are_reproducible() -> None:
     one, other = trace(tiny_phase("baseline")), trace(tiny_phase("baseline"))
     assert one[0] == other[0]
@@ -239,6 +245,7 @@ def test_most_seeds_have_the_same_room_so_that_one_is_compiled_for_all() -> None
     assert Counter(rooms).most_common(1)[0][1] > 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["baseline", "phase2"])
 def test_training_with_room_is_training_without(name: str) -> None:
     losses = []
@@ -250,6 +257,7 @@ def test_training_with_room_is_training_without(name: str) -> None:
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_validation_measures_infonce_with_the_queue_too() -> None:
     trainer, values = tiny_trainer("baseline"), []
     for taken in (0, 6):

@@ -41,6 +41,7 @@ def parameters(module: torch.nn.Module) -> torch.Tensor:
     return torch.cat([p.detach().flatten() for p in module.parameters()])
 
 
+@pytest.mark.slow
 def test_an_early_stop_keeps_the_best_weights(tmp_path: Path) -> None:
     """Nothing counts as an improvement after epoch 1: its weights are kept."""
     phase = budget(tiny_phase("phase1", {"stopping.patience": 2, "stopping.min_delta": 100.0}), epochs=6, sequences=64)
@@ -57,6 +58,7 @@ def test_an_early_stop_keeps_the_best_weights(tmp_path: Path) -> None:
     assert moved.abs().max() > 1e-3
 
 
+@pytest.mark.slow
 def test_a_run_that_improves_is_not_stopped(tmp_path: Path) -> None:
     phase = budget(tiny_phase("phase1", {"stopping.patience": 1, "stopping.min_delta": 0.0}), epochs=3, sequences=128)
     epochs, _, summary = trained(phase, tmp_path)
@@ -67,6 +69,7 @@ def test_a_run_that_improves_is_not_stopped(tmp_path: Path) -> None:
 # --- the record of a run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OWN_TERMS)
 def test_the_files_of_a_run_match_their_schema(name: str, tmp_path: Path) -> None:
     phase = tiny_phase(name)
@@ -96,6 +99,7 @@ def test_the_files_of_a_run_match_their_schema(name: str, tmp_path: Path) -> Non
     assert summary["training_frames"] == 40 * 4 * 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OWN_TERMS)
 def test_every_step_has_its_losses_and_an_epoch_their_means(name: str, tmp_path: Path) -> None:
     phase = tiny_phase(name)
@@ -116,6 +120,7 @@ def test_every_step_has_its_losses_and_an_epoch_their_means(name: str, tmp_path:
     assert losses["lr"].tolist() == pytest.approx([learning_rate(step, 12, 2e-3) for step in range(12)], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_epoch_sums_up_the_gradients_of_its_steps(tmp_path: Path) -> None:
     epochs, _, _ = trained(budget(tiny_phase("phase2", {"optimizer.clip": 3.0}), epochs=2, sequences=288), tmp_path)
     steps_of = pd.read_csv(tmp_path / "losses.csv").groupby("epoch")
@@ -126,6 +131,7 @@ def test_the_epoch_sums_up_the_gradients_of_its_steps(tmp_path: Path) -> None:
     assert 0 < epochs["clipped_share"].mean() < 1  # both kinds were there
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OWN_TERMS)
 def test_nothing_of_a_step_s_record_waits_for_the_device(name: str) -> None:
     trainer, averages = tiny_trainer(name), Averages()
@@ -137,6 +143,7 @@ def test_nothing_of_a_step_s_record_waits_for_the_device(name: str) -> None:
     assert len(averages.columns()["train_total"]) == 2
 
 
+@pytest.mark.slow
 def test_the_totals_of_the_record_are_the_sums_of_its_weighted_terms(tmp_path: Path) -> None:
     epochs, _, _ = trained(budget(tiny_phase("baseline"), epochs=2, sequences=64), tmp_path)
     for split in ("train", "val"):
@@ -147,6 +154,7 @@ def test_the_totals_of_the_record_are_the_sums_of_its_weighted_terms(tmp_path: P
     assert epochs["queue_fill"].tolist() == [1, 1]
 
 
+@pytest.mark.slow
 def test_the_record_shows_a_refresh_where_it_happened(tmp_path: Path) -> None:
     phase = tiny_phase("baseline", {"quantizer.refresh.threshold": 0.5})
     _, rows, _ = trained(phase, tmp_path)
@@ -157,6 +165,7 @@ def test_the_record_shows_a_refresh_where_it_happened(tmp_path: Path) -> None:
     assert without["refreshed_codes"].isna().all()
 
 
+@pytest.mark.slow
 def test_the_record_shows_the_jump_that_a_refresh_makes(tmp_path: Path) -> None:
     """Row by row as without it up to the refresh, and more codes in use from the next row on."""
     on = {"model.dropout": 0.0, "quantizer.refresh.threshold": 0.5, "quantizer.refresh.interval": 6}
@@ -190,6 +199,7 @@ def test_a_row_counts_the_codes_of_the_steps_since_the_last_one() -> None:
         used.clear()
 
 
+@pytest.mark.slow
 def test_the_curriculum_is_in_the_record(tmp_path: Path) -> None:
     epochs, _, _ = trained(tiny_phase("phase3", {"sequence.curriculum.epochs": [2, 3]}), tmp_path)
     assert epochs["admitted_share"].tolist() == pytest.approx([1 / 3, 2 / 3, 1], abs=1e-4)

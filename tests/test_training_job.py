@@ -40,6 +40,7 @@ def test_fewer_gpus_than_ranks_are_told(monkeypatch: pytest.MonkeyPatch) -> None
         ranks_of(params(ranks=4))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("value", "told"), [(0, "ranks"), (9, "ranks"), (True, "ranks"), (2.0, "ranks"), ("all", "auto")]
 )

@@ -137,6 +137,7 @@ def test_a_whole_project_has_no_problem(project: Path, capsys: pytest.CaptureFix
     assert set(report.checked) >= {"data/tokens", "data/frames", "results/runs", ".dvc/cache", "dvc.lock"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_one_flipped_bit_anywhere_is_found_and_named(
     project: Path, name: str, capsys: pytest.CaptureFixture[str]
@@ -149,6 +150,7 @@ def test_one_flipped_bit_anywhere_is_found_and_named(
     assert all("expected " in line and ", found " in line and "; type: " in line for line in lines), lines
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_file_that_is_gone_is_named(project: Path, name: str) -> None:
     (project / name).unlink()
@@ -269,6 +271,7 @@ def test_an_input_that_was_made_again_is_not_held_against_an_older_job(project: 
     assert named(verify(project)) == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("harm", "file"),
     [

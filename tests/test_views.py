@@ -60,6 +60,7 @@ def check_views(stored: list[np.ndarray], rules: Settings, view: View) -> None:
     assert_same(gather(tokens_of(stored, rules), frames, view), gather(tokens_of(turned, rules), frames))
 
 
+@pytest.mark.slow
 @given(grids, settings, st.integers(0, 2**32))
 @hypothesis_settings(max_examples=60, deadline=None)
 def test_viewing_commutes_with_tokenising(grid: np.ndarray, rules: Settings, seed: int) -> None:
@@ -76,6 +77,7 @@ def test_viewing_commutes_with_tokenising_real_grids() -> None:
     check_views(stored, Settings(), random_view(len(stored), 0))
 
 
+@pytest.mark.slow
 @given(grids, st.integers(-31, 31), st.integers(-31, 31))
 @hypothesis_settings(max_examples=60, deadline=None)
 def test_translation_moves_the_contents_until_they_meet_the_border(grid: np.ndarray, down: int, right: int) -> None:
@@ -101,6 +103,7 @@ def test_identity_view_changes_nothing() -> None:
     assert all(torch.equal(getattr(plain, name), getattr(seen, name)) for name in vars(plain))
 
 
+@pytest.mark.slow
 def test_room_that_is_left_over_is_blank() -> None:
     tokens = tokens_of(distinct_real_grids()[:300], Settings(max_objects=5))
     frames, view = torch.randint(300, (64,)), random_view(64, 1)
@@ -162,6 +165,7 @@ def test_frames_of_background_only(room: int | None) -> None:
     assert batch.histogram.tolist() == [[0, 0, 0, 0, 28, 0, 0, 0, 0, 0]]
 
 
+@pytest.mark.slow
 def test_with_room_no_shape_depends_on_data() -> None:
     """One graph, for any frames: what a CUDA graph needs."""
     tokens = tokens_of(distinct_real_grids()[:20], Settings(max_objects=3))
