@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from amounts import fault
 from model_cases import batch_of, tiny_phase
 from torch import nn
 
@@ -150,6 +151,7 @@ def tiny_tokens() -> object:
 
 @pytest.mark.parametrize("room", [None, 7])
 @pytest.mark.parametrize("grids", [[(3, 4)], [(3, 4), (1, 1), (30, 30)]])
+@fault("grids of background alone, the smallest and the largest")
 def test_frames_without_any_object_are_finite_and_told_apart(room: int | None, grids: list[tuple[int, int]]) -> None:
     blank = tokenise(Grids.from_list([np.full(size, 5, np.uint8) for size in grids]), tiny_tokens())
     assert blank.object_start[-1] == 0

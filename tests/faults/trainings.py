@@ -18,6 +18,7 @@ from amounts import DEVICE, EPOCHS
 from model_cases import budget, run_in, tiny_corpus, tiny_phase
 
 from arcjepa import checkpoint, runs, trainer
+from arcjepa.errors import UserError
 from arcjepa.record import SCHEMA
 from arcjepa.resumption import Session, captured
 from arcjepa.settings import Phase
@@ -56,6 +57,24 @@ def go_on(folder: Path, phase: Phase, die: tuple[int, str] | None = None, **chan
         sys.stderr = said
         runs.train(phase, tiny_corpus(), run, partial(print, file=said, flush=True))
     (folder / STATE).write_text(_digest(sessions[-1]))
+
+
+def poisoned(folder: Path, phase: Phase, step: int, value: str) -> None:
+    """The same, with a weight that is not finite from a step on."""
+    take = trainer.Trainer.train_step
+
+    def bad(self: trainer.Trainer, averages: Any) -> Any:
+        if self.step == step:
+            next(iter(self.jepa.predictor.parameters())).data.flatten()[0] = float(value)
+        return take(self, averages)
+
+    trainer.Trainer.train_step = bad
+    try:
+        go_on(folder, phase)
+    except UserError as error:
+        sys.stderr = sys.__stderr__
+        (folder / "said").write_text(str(error))
+        raise SystemExit(1) from None
 
 
 def _digest(session: Session) -> str:

