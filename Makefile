@@ -36,7 +36,7 @@ unit: install
 
 # Trainings, processes, many cases, and the faults a few times.
 slow-test: install
-	pytest -n auto -m slow --ignore=tests/workflow
+	pytest -n auto --dist worksteal -m slow --ignore=tests/workflow
 
 # In two processes, as one leaves a core idle at times; files go in the order of names, which ends with short ones.
 workflow-test: install

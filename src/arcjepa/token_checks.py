@@ -55,8 +55,7 @@ def _misplaced(tokens: "Tokens") -> str:
     """Which numbers lead out of what they count, "" if none do."""
     entries, columns = np.diff(tokens.object_start), tokens.columns.astype(np.int64)
     sides = np.stack([tokens.height, tokens.width]).astype(np.int64)
-    frame = np.repeat(np.arange(len(tokens)), np.maximum(entries, 0))
-    whole = tokens.object_start[0] == tokens.row_start[0] == 0 and len(frame) == len(columns)
+    whole = tokens.object_start[0] == tokens.row_start[0] == 0 and tokens.object_start[-1] == len(columns)
     within = {
         "height, width": ((sides >= 1) & (sides <= MAX_SIDE)).all(),
         "background": (tokens.background <= NO_BACKGROUND).all(),
@@ -66,7 +65,8 @@ def _misplaced(tokens: "Tokens") -> str:
         "pair_task": ((tokens.pair_task >= 0) & (tokens.pair_task < len(tokens.task_ids))).all(),
         "pairs": len(tokens.pair_task) in (0, len(tokens) / 2) and len(tokens.rules) == len(tokens.task_ids),
     }
-    if all(within.values()):
+    if all(within.values()):  # before, a number could ask for any amount of memory
+        frame = np.repeat(np.arange(len(tokens)), entries)
         box = (columns[:, TOP] + columns[:, HEIGHT], columns[:, LEFT] + columns[:, WIDTH])
         low = columns >= np.eye(len(COLUMNS), dtype=np.int64)[[HEIGHT, WIDTH, AREA]].sum(0)
         within["columns"] = (
