@@ -237,9 +237,9 @@ def refreshed(phase: Phase) -> Phase:
 
 
 def still_epochs(phase: Phase, folder: Path) -> int:
-    """How many of at most 40 epochs of a step run where nothing is learned, BatchNorm's averages apart."""
+    """How many of at most 40 epochs of two steps run where nothing is learned, BatchNorm's averages apart."""
     slow = phase.model_copy(update={"optimizer": phase.optimizer.model_copy(update={"lr": 1e-9})})
-    train(budget(slow, epochs=40, sequences=32), tiny_corpus(), run_in(folder), str)
+    train(budget(slow, epochs=40, sequences=64), tiny_corpus(), run_in(folder), str)
     return int(json.loads((folder / "run.json").read_text())["epochs"])
 
 
