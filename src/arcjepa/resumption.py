@@ -79,6 +79,7 @@ class Saver:
     def after_step(self, session: Session) -> None:
         """Save where the interval is over, or a signal came. Errors: UserError where the file cannot be written, or
         the run is not finite; SystemExit after a signal."""
+        self.noted.listen()
         signal, due = self._agreed()
         if signal is None and not due:
             return

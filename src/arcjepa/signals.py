@@ -16,6 +16,14 @@ class Noted:
 
     last: signal.Signals | None = None
 
+    def listen(self) -> None:
+        """Have ENDING noted, also where native code has taken them since, which Python is not told of.
+
+        LLVM does once it compiles a kernel of Triton's: from then on SIGUSR1 would be lost, and the others would kill.
+        """
+        for number in ENDING:
+            signal.signal(number, self.note)
+
     def note(self, number: int, _: FrameType | None) -> None:
         """A handler that does nothing else: a step, or a file, may be half done."""
         self.last = signal.Signals(number)
@@ -23,10 +31,11 @@ class Noted:
 
 @contextmanager
 def noted_signals() -> Iterator[Noted]:
-    """Note ENDING instead of ending. In the main thread only."""
+    """Note ENDING instead of ending; who goes on for long calls `listen` now and then. In the main thread only."""
     noted = Noted()
-    before = {number: signal.signal(number, noted.note) for number in ENDING}
+    before = {number: signal.getsignal(number) for number in ENDING}
     try:
+        noted.listen()
         yield noted
     finally:
         for number, handler in before.items():

@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
-from amounts import DEVICE, FULL, ON_DEVICE, RANKS_EPOCHS, amount, fault
+from amounts import DEVICE, EPOCHS, FULL, ON_DEVICE, amount, fault
 from model_cases import PARAMS, tiny_corpus
 from trainings import newest_step, results_of_run
 
@@ -32,7 +32,7 @@ try:
 except UserError as error:
     raise SystemExit(f"error: {error}")
 """
-STEPS, LIMIT = 4 * RANKS_EPOCHS, 300
+STEPS, LIMIT = 4 * EPOCHS, 300
 SIGNALS = [number for number in ENDING for _ in range(amount(1, 20, 2))] if FULL else [signal.SIGUSR1]
 
 
@@ -50,7 +50,7 @@ class Ranks:
     def __init__(self, tokens: Path, folder: Path, **leaves: Any) -> None:
         self.folder, self.log = folder, folder / "log"
         folder.mkdir(exist_ok=True)
-        training = {"epochs": RANKS_EPOCHS, "sequences": 64, "batch_size": 16, "checkpoint_seconds": 3600}
+        training = {"epochs": EPOCHS, "sequences": 64, "batch_size": 16, "checkpoint_seconds": 3600}
         changes = {f"base.training.{name}": value for name, value in training.items()}
         changes |= {"scale": "tiny", "device": DEVICE, "ranks": 2, "base.model.dropout": 0.3, **leaves}
         job = TrainingJob(

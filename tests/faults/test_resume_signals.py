@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
-from amounts import EPOCHS, ON_DEVICE, amount, fault
-from trainings import go_on, newest_step, process, results, tiny_run
+from amounts import ON_DEVICE, SIGNALS_EPOCHS, amount, fault
+from trainings import go_on, newest_step, process, results, taken_by_native_code, tiny_run
 
 from arcjepa.signals import ENDING, FAILED, noted_signals
 
@@ -19,7 +19,7 @@ SIGNALS = [number for number in ENDING for _ in range(amount(1, 20, 2))]
 def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What the run makes where nothing interrupts it."""
     folder = tmp_path_factory.mktemp("whole")
-    process(go_on, folder, tiny_run("phase3", 3600)).join()
+    process(go_on, folder, tiny_run("phase3", 3600, SIGNALS_EPOCHS)).join()
     return results(folder)
 
 
@@ -28,7 +28,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def test_a_signal_saves_and_ends_and_the_run_goes_on(
     whole: dict[str, str], number: int, which: signal.Signals, tmp_path: Path
 ) -> None:
-    rng, folder, phase = random.Random(number), tmp_path / "run", tiny_run("phase3", 3600)
+    rng, folder, phase = random.Random(number), tmp_path / "run", tiny_run("phase3", 3600, SIGNALS_EPOCHS)
     one = process(go_on, folder, phase)
     while one.is_alive() and not (folder / "said").exists():
         time.sleep(0.001)
@@ -41,7 +41,7 @@ def test_a_signal_saves_and_ends_and_the_run_goes_on(
     one.join()
     assert one.exitcode == FAILED + which, said.read_text()
     step = newest_step(folder)
-    assert 3 <= step < 3 * EPOCHS  # no interval was over: it was saved because of the signal
+    assert 3 <= step < 3 * SIGNALS_EPOCHS  # no interval was over: it was saved because of the signal
     assert f"{which.name}: ended after step {step}, which is kept in {folder}" in said.read_text()
     assert not (folder / "encoder.safetensors").exists()
     again = process(go_on, folder, phase)
@@ -49,6 +49,16 @@ def test_a_signal_saves_and_ends_and_the_run_goes_on(
     assert again.exitcode == 0
     assert f"going on after step {step}, from" in said.read_text()
     assert results(folder) == whole
+
+
+def test_native_code_that_takes_signals_does_not_keep_them(whole: dict[str, str], tmp_path: Path) -> None:
+    """LLVM takes them in the first step that has Triton compile a kernel."""
+    one = process(taken_by_native_code, tmp_path / "run", tiny_run("phase3", 3600, SIGNALS_EPOCHS))
+    one.join()
+    assert one.exitcode == FAILED + signal.SIGUSR1, (tmp_path / "run" / "said").read_text()
+    assert newest_step(tmp_path / "run") == 3
+    process(go_on, tmp_path / "run", tiny_run("phase3", 3600, SIGNALS_EPOCHS)).join()
+    assert results(tmp_path / "run") == whole
 
 
 def test_a_handler_does_nothing_but_note() -> None:
