@@ -88,8 +88,12 @@ def record_all(root: Path) -> None:
 
 
 def commit(root: Path) -> None:
-    git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", "-C", str(root)]
-    for words in (["init", "-q"], ["add", "--force", "results/comparison", "dvc.lock"], ["commit", "-qm", "state"]):
+    in_git(root, ["init", "-q"], ["add", "--force", "results/comparison", "dvc.lock"], ["commit", "-qm", "state"])
+
+
+def in_git(root: Path, *commands: list[str]) -> None:
+    for words in commands:
+        git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", "-C", str(root)]
         subprocess.run([*git, *words], check=True)
 
 
@@ -215,6 +219,21 @@ def test_what_git_has_is_taken_from_there(project: Path) -> None:
     assert verify(project).problems == []
 
 
+@pytest.mark.parametrize("recorded", [True, False])
+def test_tables_of_the_analysis_are_those_of_dvc_or_git(project: Path, recorded: bool) -> None:
+    name = "data/raw/analysis/risks.csv"
+    write(project / name, b"risk,odds\nnone,0.1\n")
+    if recorded:
+        lock = yaml.safe_load((project / "dvc.lock").read_text())
+        md5 = folder_md5((project / name).parent)
+        lock["stages"]["workflow"]["deps"] = [{"path": "data/raw/analysis", "md5": md5}]
+        (project / "dvc.lock").write_text(yaml.safe_dump(lock))
+    in_git(project, ["add", "--force", name], ["commit", "-qm", "tables"])
+    assert verify(project).problems == []
+    flip(project / name, random.Random(9))
+    assert of(verify(project), name).command == f"rm -f {name}; git checkout {name}"
+
+
 def test_a_published_encoder_is_checked_and_taken_from_git(project: Path) -> None:
     name = "results/encoders/laptop/phase2.safetensors"
     write(project / name, (project / RUN / "encoder.safetensors").read_bytes())
@@ -222,9 +241,7 @@ def test_a_published_encoder_is_checked_and_taken_from_git(project: Path) -> Non
     flip(project / name, random.Random(7))
     assert of(verify(project), name).command == f"snakemake --force {name}"
     flip(project / name, random.Random(7))
-    git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", "-C", str(project)]
-    for words in (["add", "--force", name], ["commit", "-qm", "published"]):
-        subprocess.run([*git, *words], check=True)
+    in_git(project, ["add", "--force", name], ["commit", "-qm", "published"])
     flip(project / name, random.Random(8))
     assert of(verify(project), name).command == f"rm -f {name}; git checkout {name}"
 

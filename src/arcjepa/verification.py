@@ -129,7 +129,7 @@ def _cache(root: Path, dvc: DvcRecords) -> Iterator[Check]:
 
 
 def _recorded(root: Path, dvc: DvcRecords, jobs: JobRecords, notes: list[str]) -> Iterator[Check]:
-    """Results by dvc.lock, but for those that jobs made anew since; and the tables of the analysis, which stay."""
+    """Results by dvc.lock, but for those that jobs made anew since; and the tables of the analysis, else by git."""
     anew: Counter[str] = Counter()
     for out in dvc.outs:
         if out.path == METADATA or not (root / out.path).exists():
@@ -152,6 +152,8 @@ def _recorded(root: Path, dvc: DvcRecords, jobs: JobRecords, notes: list[str]) -
                 yield from _folder(root, path, out.md5)
     if dvc.analysis:
         yield from _folder(root, ANALYSIS, dvc.analysis)
+    else:
+        yield from (Check(GIT, name, partial(_blob_fault, blob)) for name, blob in git_blobs(root, ANALYSIS).items())
     for place, count in anew.items():
         notes.append(f"{place}: {counted(count, 'output')} made anew since {LOCK}; `dvc commit -f` records it")
 
