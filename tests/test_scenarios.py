@@ -282,7 +282,7 @@ def test_a_2_x_2_is_a_reference_two_changes_and_both() -> None:
     assert not is_crossed([first, one, one, one])
     assert not is_crossed(members("relational_options"))
     assert [name for name in SETS if is_crossed(members(name))] == [
-        "refresh_by_relational", "auxiliary_sigreg", "window_by_attention",
+        "brief", "refresh_by_relational", "auxiliary_sigreg", "window_by_attention",
     ]  # fmt: skip
 
 
