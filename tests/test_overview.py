@@ -52,7 +52,7 @@ def write_runs(root: Path, findings: dict[str, list[dict[str, str]]], seeds: int
             scores.add_means("ranking_b", "arc1", ["t"], np.zeros(4, int), [np.ones(4)])
             scores.add_means("ranking_b_chance", "arc1", ["t"], np.zeros(4, int), [np.full(4, 0.19)])
             save_scores(folder, scores)
-            (folder / "run.json").write_text(json.dumps(RUN))
+            (folder / "run.json").write_text(json.dumps(RUN | {"steps": RUN["steps"] + 1000 * seed}))
             (folder / "diagnosis.json").write_text(json.dumps({"findings": findings.get(name, [])}))
             folders.setdefault(name, []).append(folder)
     return folders
@@ -96,6 +96,7 @@ def test_every_phase_says_what_it_changed_and_bought(params: Params, tmp_path: P
 def test_faults_are_named_the_most_severe_first_and_joined_over_seeds(params: Params, tmp_path: Path) -> None:
     faults = {"phase2": [finding("minor", "note"), finding("major", "critical")]}
     text = row(text_of(params, write_runs(tmp_path, faults, seeds=2)), "phase2")
+    assert "2 seeds, 8 epochs, 288 to 1,288 steps" in text
     assert text.index("critical: major.") < text.index("note: minor")
     assert text.count("critical: major") == 1
     assert "(2 of 2 seeds)" in text

@@ -108,12 +108,18 @@ def page(params: Params, accounts: Sequence[Account], targets: pd.DataFrame, con
 def _ran(account: Account) -> list[str]:
     first = account.summaries[0]
     return [
-        f"{len(account.summaries)} seed{'s' * (len(account.summaries) > 1)}, {first['epochs']} epochs, "
-        f"{first['steps']} steps on {escape(first['device'])}",
+        f"{len(account.summaries)} seed{'s' * (len(account.summaries) > 1)}, {_span(account, 'epochs')} epochs, "
+        f"{_span(account, 'steps')} steps on {escape(first['device'])}",
         f"{np.mean([s['seconds'] for s in account.summaries]):.0f} s a seed, "
         f"{np.mean([s['sequences_per_second'] for s in account.summaries]):.0f} sequences/s",
         f"{len(first['hyperparameters'])} hyperparameters, {first['encoder_parameters']:,} parameters in the encoder",
     ]
+
+
+def _span(account: Account, count: str) -> str:
+    """A count of all seeds, which stop early at different ones."""
+    counts = [summary[count] for summary in account.summaries]
+    return f"{min(counts):,}" if min(counts) == max(counts) else f"{min(counts):,} to {max(counts):,}"
 
 
 def _chance(runs: Runs) -> str:
