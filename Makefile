@@ -42,16 +42,18 @@ slow-test: install
 workflow-test: install
 	pytest -n 2 --dist loadfile --no-loadscope-reorder tests/workflow
 
+# Faults of RELIABILITY's kind that are tested beside what they are faults of, outside of tests/faults.
 ELSEWHERE := tests/test_figures.py::test_draws_every_subset_and_names_what_is_missing \
   tests/test_encoder.py::test_frames_without_any_object_are_finite_and_told_apart
 IN_WORKFLOW := tests/workflow/test_slurm.py tests/workflow/test_staleness.py::test_what_only_looks_at_trainings_retrains_none
 
-# Every fault as often as it takes to be sure, hours on two cores, and the table of what was survived: results/faults.md.
+# Every fault as often as it takes to be sure, an hour and a half on two cores, and the table of what was survived:
+# results/faults.md, or results/faults-gpu.md with ARCJEPA_FAULTS_DEVICE=cuda.
 faults: install
 	rm -f .faults-tally
 	ARCJEPA_FAULTS=full ARCJEPA_FAULTS_TALLY=$(CURDIR)/.faults-tally pytest -n auto tests/faults $(ELSEWHERE); status=$$?; \
 	ARCJEPA_FAULTS=full ARCJEPA_FAULTS_TALLY=$(CURDIR)/.faults-tally pytest $(IN_WORKFLOW) || status=$$?; \
-	python tests/faults/table.py .faults-tally results/faults.md && exit $$status
+	python tests/faults/table.py .faults-tally results/faults$(if $(filter cuda,$(ARCJEPA_FAULTS_DEVICE)),-gpu).md && exit $$status
 
 # Cost and growth, side by side with public peers, which live in an environment of their own over the pinned one. The
 # GPU's part runs where torch finds one. BENCH: options of `python -m benchmarks`, such as BENCH="--cpu --parts sigreg".

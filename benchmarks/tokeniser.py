@@ -14,7 +14,7 @@ from benchmarks.settings import params_at
 
 TITLE = "The tokeniser"
 ABOUT = (
-    "Every grid of ARC-AGI-1 and ARC-AGI-2, 8-connected components of one colour; CPU time of one thread. Ours is all "
+    "Grids of ARC-AGI-1 and ARC-AGI-2, 8-connected components of one colour; CPU time of one thread. Ours is all "
     "of a token: box, area, holes, perimeter, centroid, symmetries, contacts, mask. Peers do less: scipy labels each "
     "colour, cc3d labels and sums up boxes, areas and centroids, scikit-image measures five properties of "
     "`regionprops`. All find the same components. Ratios are medians of ratios in turn."

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import torch
 import triton
+import triton.language as tl
 from model_cases import batch_of, tiny_corpus
 
 from arcjepa import kernels, randomness, sigreg_kernels
@@ -97,5 +98,26 @@ def epps_pulley() -> None:
     assert sigreg_kernels.means(bad, slices, _STEP, knots)[0].isnan().any()
 
 
+@triton.jit
+def _waves_kernel(u, cosine, sine, n: tl.constexpr):
+    at = tl.arange(0, n)
+    c, s = sigreg_kernels._cos_sin(tl.load(u + at))
+    tl.store(cosine + at, c)
+    tl.store(sine + at, s)
+
+
+def cos_sin() -> None:
+    """In every quarter of a turn, at its ends, up to 1e4 radians; bounded where float32 has no angle any more."""
+    ends = torch.pi / 4 * torch.arange(-12_000, 12_000, 7)
+    u = torch.cat([torch.linspace(-1e4, 1e4, 12_500), ends, ends + 1e-4, torch.zeros(1)])
+    u = torch.cat([u, torch.logspace(4, 30, 2**15 - len(u))])
+    cosine, sine = torch.empty_like(u), torch.empty_like(u)
+    _waves_kernel[1,](u, cosine, sine, n=len(u))
+    angles = u.abs() <= 1e4
+    for found, wanted in ((cosine, u.double().cos()), (sine, u.double().sin())):
+        assert float((found - wanted)[angles].abs().max()) < 1.2e-7
+        assert float(found.abs().max()) < 1.1
+
+
 torch.manual_seed(0)
-{"attention": attention, "pool": pool, "hashes": hashes, "epps_pulley": epps_pulley}[sys.argv[1]]()
+{"attention": attention, "pool": pool, "hashes": hashes, "epps_pulley": epps_pulley, "cos_sin": cos_sin}[sys.argv[1]]()

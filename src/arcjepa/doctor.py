@@ -24,7 +24,7 @@ from arcjepa.users import user_paths
 
 OLDEST_PYTHON = (3, 11)
 LITTLE_DISK, LEAST_DISK = 3 * 2**30, 2**29
-"""Bytes: a run of scale laptop with its environment takes 2.2 GB."""
+"""Bytes: a run of scale laptop with its environment takes 2.4 GB."""
 FEW_FILES = 10_000
 WAIT = 10
 """Seconds that another program may take to answer."""

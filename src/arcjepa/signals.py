@@ -19,7 +19,7 @@ class Noted:
     def listen(self) -> None:
         """Have ENDING noted, also where native code has taken them since, which Python is not told of.
 
-        LLVM does once it compiles a kernel of Triton's: from then on SIGUSR1 would be lost, and the others would kill.
+        LLVM does once it compiles a kernel of Triton's: it passes the others on, but SIGUSR1 would be lost from then on.
         """
         for number in ENDING:
             signal.signal(number, self.note)
@@ -31,7 +31,7 @@ class Noted:
 
 @contextmanager
 def noted_signals() -> Iterator[Noted]:
-    """Note ENDING instead of ending; who goes on for long calls `listen` now and then. In the main thread only."""
+    """Note ENDING instead of ending, wherever `listen` is called now and then. In the main thread only."""
     noted = Noted()
     before = {number: signal.getsignal(number) for number in ENDING}
     try:

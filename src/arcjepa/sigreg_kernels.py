@@ -88,9 +88,9 @@ if triton is not None:
         fourth = 4.166664568298827e-2 + square * (-1.388731625493765e-3 + square * 2.443315711809948e-5)
         cosine = 1 - 0.5 * square + square * square * fourth
         quarter = turns.to(tl.int32)
-        swapped = quarter & 1 == 1
+        swapped = (quarter & 1) == 1
         cosine, sine = tl.where(swapped, sine, cosine), tl.where(swapped, cosine, sine)
-        return tl.where(quarter + 1 & 2 == 2, -cosine, cosine), tl.where(quarter & 2 == 2, -sine, sine)
+        return tl.where(((quarter + 1) & 2) == 2, -cosine, cosine), tl.where((quarter & 2) == 2, -sine, sine)
 
     @triton.jit
     def _means_kernel(x, out, n, s, step, K: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
