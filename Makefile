@@ -42,7 +42,7 @@ slow-test: install
 workflow-test: install
 	pytest -n 2 --dist loadfile --no-loadscope-reorder tests/workflow
 
-# Faults of RELIABILITY's kind that are tested beside what they are faults of, outside of tests/faults.
+# Faults that are tested beside what they are faults of, and those that need the real workflow.
 ELSEWHERE := tests/test_figures.py::test_draws_every_subset_and_names_what_is_missing \
   tests/test_encoder.py::test_frames_without_any_object_are_finite_and_told_apart
 IN_WORKFLOW := tests/workflow/test_slurm.py tests/workflow/test_staleness.py::test_what_only_looks_at_trainings_retrains_none

@@ -147,7 +147,7 @@ def reduction_breaks_training(evidence: Evidence, before: Trained, after: Traine
         return Judgement(UNKNOWN, f"{counts[0]} to {counts[1]} hyperparameters", "no reduction")
     found = after.found(severity="critical")
     error = np.mean([table["val_prediction_error"].iloc[-1] for table in after.epochs])
-    numbers = f"{counts[0]} to {counts[1]} hyperparameters; {listed(found)}, none may be critical; "
+    numbers = f"{counts[0]} to {counts[1]} hyperparameters; critical {listed(found)}, allowed: none; "
     return Judgement(answer(bool(found)), f"{numbers}prediction error {error:.2f} of the variance")
 
 
@@ -161,7 +161,7 @@ def diagnostics_pass(task: tuple[str, str]) -> Condition:
         calm, told, _ = steady(run, evidence)
         found = run.found(severity="critical")
         allowed = 100 * (evidence.params.success.stable - 1)
-        numbers = f"{told}, allowed: {allowed:.1g} %; {listed(found)}, none may be critical"
+        numbers = f"{told}, allowed: {allowed:.1g} %; critical {listed(found)}, allowed: none"
         if run.planned >= production:
             return Judgement(NO, numbers, f"these runs have {run.planned} epochs already")
         if run.planned < diagnostic:
