@@ -51,7 +51,7 @@ def test_one_with_a_later_name_hides_no_later_one(kept: Checkpoints, said: list[
 def test_those_with_wrong_names_alone_are_told_with_the_right_ones(kept: Checkpoints) -> None:
     for step in (1, 2):
         named(kept, step).rename(named(kept, step + 100))
-    with pytest.raises(UserError, match="which should be 000000002.checkpoint") as error:
+    with pytest.raises(UserError, match=r"which should be 000000002\.checkpoint") as error:
         kept.newest()
     assert "\n" not in str(error.value)
     named(kept, 102).rename(named(kept, 2))
@@ -61,7 +61,7 @@ def test_those_with_wrong_names_alone_are_told_with_the_right_ones(kept: Checkpo
 def test_a_pipe_in_its_place_is_not_waited_for(kept: Checkpoints) -> None:
     named(kept, 2).unlink()
     os.mkfifo(named(kept, 2))
-    with pytest.raises(UserError, match="000000002.checkpoint: is no file; move it away"):
+    with pytest.raises(UserError, match=r"000000002\.checkpoint: is no file; move it away"):
         kept.newest()
 
 

@@ -1,8 +1,8 @@
 """The command `arcjepa`: `diagnose RUN` says what is wrong with a run, `verify` which files are not what was recorded
 of them, `doctor` what would stop the workflow here, `columns` what the columns of its tables mean.
 
-Exit status: 0, of `diagnose` with or without findings; 1 where `verify` or `doctor` found a problem; 2 for bad input and
-for what cannot be read or written, with one line on stderr; 130 after Ctrl-C.
+Exit status: 0, of `diagnose` with or without findings; 1 where `verify` or `doctor` found a problem; 2 for bad input
+and for what cannot be read or written, with one line on stderr; 130 after Ctrl-C.
 """
 
 import argparse
@@ -69,7 +69,8 @@ def _parser() -> argparse.ArgumentParser:
         "folder",
         metavar="RUN",
         type=Path,
-        help="folder with any of epochs.csv, steps.csv, run.json; or data/raw/analysis, for the run that its tables describe",
+        help="folder with any of epochs.csv, steps.csv, run.json; or data/raw/analysis, for the run that its tables "
+        "describe",
     )
     diagnose.add_argument(
         "--params", type=Path, default=Path("params.yaml"), help="thresholds, and settings if run.json has none"
