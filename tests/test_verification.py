@@ -196,6 +196,28 @@ def test_a_cache_elsewhere_is_checked_too(project: Path) -> None:
     assert "elsewhere/files/md5" in problem.file
 
 
+@pytest.mark.parametrize("content", [b"core]\na = 1\n", b"[core]\nx\n", b"[a]\nb=1\nb=2\n", b"[core]\n\xff=1\n"])
+@pytest.mark.parametrize(
+    ("name", "mend"), [("config", "git checkout .dvc/config"), ("config.local", "rm .dvc/config.local")]
+)
+def test_damaged_settings_of_dvc_are_one_line(
+    project: Path, capsys: pytest.CaptureFixture[str], name: str, mend: str, content: bytes
+) -> None:
+    write(project / ".dvc" / name, content)
+    assert main(["verify", str(project)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: .dvc/{name}: is not as DVC writes it (")
+    assert error.endswith(f"; type: {mend}\n")
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("content", [b"{", b"[1]", b"[" * 100_000])
+def test_a_damaged_record_of_snakemake_is_a_problem(project: Path, content: bytes) -> None:
+    path = next(path for path in sorted((project / ".snakemake/metadata").iterdir()) if path.is_file())
+    path.write_bytes(content)
+    assert of(verify(project), path.relative_to(project).as_posix()).command.endswith("; snakemake -n")
+
+
 def test_what_dvc_has_whole_is_taken_from_there_and_the_rest_is_made_again(project: Path) -> None:
     name = f"{RUN}/encoder.safetensors"
     md5 = DvcRecords(project).files[name]
