@@ -83,3 +83,17 @@ def test_an_identity_that_is_nested_too_deeply_is_told(kept: Checkpoints, said: 
     other.write_text("[" * 100_000)
     assert newest_step(kept) == 2
     assert f"checkpoints in {other.parent} are of another training: identity.json cannot be read" in said[0]
+
+
+def test_an_old_one_that_cannot_be_removed_is_the_one_named(kept: Checkpoints, monkeypatch: pytest.MonkeyPatch) -> None:
+    unlink = Path.unlink
+
+    def refused(self: Path, missing_ok: bool = False) -> None:
+        if self == named(kept, 1):
+            raise PermissionError(1, "Operation not permitted", str(self))
+        unlink(self, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    with pytest.raises(UserError, match=r"000000001\.checkpoint: cannot be written: Operation not permitted"):
+        write(kept, 3)
+    assert newest_step(kept) == 3

@@ -109,10 +109,10 @@ class Checkpoints:
             if not (self.own / IDENTITY).exists():
                 write_json(self.own / IDENTITY, self.identity, sort_keys=True)
             write_atomic(path, _to_bytes(State(state.tensors, {**state.numbers, "identity": self.own.name})))
-            for old in self._files()[KEPT:]:
-                old.unlink()
         except OSError as error:
             raise self._unwritable(path, error) from None
+        for old in self._files()[KEPT:]:
+            self._remove(old)
         return path
 
     def _unwritable(self, path: Path, error: OSError) -> UserError:
