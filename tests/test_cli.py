@@ -11,6 +11,7 @@ import pytest
 from planted_faults import planted
 from record_cases import PARAMS, Healthy
 
+from arcjepa import cli
 from arcjepa.analysed_run import ANALYSIS
 from arcjepa.cli import main
 
@@ -132,6 +133,31 @@ def test_a_reader_that_has_enough_gets_no_traceback() -> None:
     done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writer)
     assert (done.returncode, done.stderr) == (128 + 13, "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("place", "status", "told"), [("/dev/full", 2, "No space left on device"), ("&-", 0, "")])
+def test_output_that_nobody_takes_is_one_line(place: str, status: int, told: str) -> None:
+    command = f"{sys.executable} -m arcjepa.cli columns >{place}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == status
+    assert done.stderr == (f"error: output: {told}\n" if told else "")
+
+
+def test_a_path_that_the_system_refuses_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert diagnose("a" * 5000) == 2
+    error = capsys.readouterr().err
+    assert error.endswith("a: File name too long\n")
+    assert len(error) < 300
+
+
+def test_ctrl_c_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(options: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_columns", interrupted)
+    assert main(["columns"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
 
 
 def test_a_cut_row_is_a_finding_and_the_rest_is_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

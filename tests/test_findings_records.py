@@ -15,6 +15,7 @@ from arcjepa.errors import UserError
 from arcjepa.findings.record_files import LOSS_COLUMNS, read_record
 from arcjepa.findings.records import EPOCH_COLUMNS, STEP_COLUMNS, TERMS, guess_objective, make_record
 from arcjepa.runs import Run, train
+from arcjepa.vouchers import write_voucher
 
 
 def write(folder: Path, **texts: str) -> Path:
@@ -209,6 +210,18 @@ def test_infinite_values_of_a_table_are_no_levels() -> None:
     record = make_record("somewhere", table, pd.DataFrame())
     assert record.series("train_total").to_dict() == {1: 3.0, 3: 2.0}
     assert [cell.row for cell in record.broken] == [2]
+
+
+def test_a_run_json_with_another_number_is_judged_and_said(tmp_path: Path) -> None:
+    for name in ("losses.csv", "steps.csv", "epochs.csv"):
+        (tmp_path / name).write_text("epoch,step\n")
+    path = tmp_path / "run.json"
+    write_voucher(path, {"epochs": 3, "settings": {}})
+    assert read_record(tmp_path).damaged == ()
+    path.write_text(path.read_text().replace('"epochs": 3', '"epochs": 4'))
+    assert "is not what was written there" in read_record(tmp_path, lenient=True).damaged[0]
+    with pytest.raises(UserError, match=r"make it again with `snakemake --force .*run\.json`"):
+        read_record(tmp_path)
 
 
 def test_run_json_alone_is_a_record(tmp_path: Path) -> None:

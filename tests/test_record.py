@@ -109,7 +109,7 @@ def test_a_record_begins_anew_and_ends_with_json(tmp_path: Path) -> None:
         assert (tmp_path / file).read_text() == ",".join(column.name for column in SCHEMA[file]) + "\n"
     text = (tmp_path / "run.json").read_text()
     summary = json.loads(text)
-    assert set(summary.pop("files")) == {"losses.csv", "steps.csv", "epochs.csv"}
+    assert set(summary.pop("files")) == {"losses.csv", "steps.csv", "epochs.csv", "run.json"}
     assert summary == {"hyperparameters": ["b", "a"], "steps": 1}
     assert text.index('"hyperparameters"') < text.index('"steps"')
 

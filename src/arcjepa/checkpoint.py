@@ -109,10 +109,10 @@ class Checkpoints:
             if not (self.own / IDENTITY).exists():
                 write_json(self.own / IDENTITY, self.identity, sort_keys=True)
             write_atomic(path, _to_bytes(State(state.tensors, {**state.numbers, "identity": self.own.name})))
-            for old in self._files()[KEPT:]:
-                old.unlink()
         except OSError as error:
             raise self._unwritable(path, error) from None
+        for old in self._files()[KEPT:]:
+            self._remove(old)
         return path
 
     def _unwritable(self, path: Path, error: OSError) -> UserError:
@@ -130,9 +130,13 @@ class Checkpoints:
         self._clean()
         self._tell_of_others()
         files, damaged = self._files(), []
+        if not files and (self.own / IDENTITY).exists():
+            self.say(f"no checkpoint is left in {self.own}: training from the start")
         for path in files:
+            if path.exists() and not path.is_file():  # opening a pipe would wait without end
+                raise UserError(f"{path}: is no file; move it away")
             try:
-                state = _from_bytes(path.read_bytes(), self.own.name)
+                state = _of_step(_from_bytes(path.read_bytes(), self.own.name), path)
             except OSError as error:
                 raise UserError(f"{path}: cannot be read: {error.strerror}; make it readable, or remove it") from None
             except DAMAGED as error:
@@ -188,7 +192,7 @@ def _difference(path: Path, identity: dict[str, Any]) -> str:
     """In which leaves the identity of a file is another."""
     try:
         held = dict(leaves(json.loads(path.read_bytes())))
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         return f"{path.name} cannot be read: {reason(error)}"
     own = dict(leaves(identity))
     differing = [key for key in sorted(own.keys() | held.keys()) if own.get(key) != held.get(key)]
@@ -211,6 +215,15 @@ def _from_bytes(data: bytes, identity: str) -> State:
     if numbers["identity"] != identity:
         raise ValueError("of another training, and moved here")
     return State(tensors, {**numbers, "step": int(numbers["step"])})
+
+
+def _of_step(state: State, path: Path) -> State:
+    """The state in this file. Errors: ValueError where the name tells another step: one that is named too late would
+    be taken for the newest for good."""
+    name = f"{state.numbers['step']:09d}{path.suffix}"
+    if path.name != name:
+        raise ValueError(f"of another step than its name says, which should be {name}")
+    return state
 
 
 def _is(path: Path, file: FileIO) -> bool:

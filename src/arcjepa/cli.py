@@ -1,8 +1,8 @@
 """The command `arcjepa`: `diagnose RUN` says what is wrong with a run, `verify` which files are not what was recorded
 of them, `doctor` what would stop the workflow here, `columns` what the columns of its tables mean.
 
-Exit status: 0, of `diagnose` with or without findings; 1 where `verify` or `doctor` found a problem; 2 for bad input,
-with one line on stderr.
+Exit status: 0, of `diagnose` with or without findings; 1 where `verify` or `doctor` found a problem; 2 for bad input
+and for what cannot be read or written, with one line on stderr; 130 after Ctrl-C.
 """
 
 import argparse
@@ -12,17 +12,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from arcjepa.analysed_run import ANALYSIS, is_analysis, write_record
-from arcjepa.config import from_mapping
-from arcjepa.diagnosis import FILES, examine, write_report
 from arcjepa.errors import UserError
-from arcjepa.findings.markdown import overview
-from arcjepa.findings.record_files import read_record
-from arcjepa.findings.records import Record
 from arcjepa.params import read_params
 from arcjepa.signals import FAILED
+
+# What a subcommand alone needs it imports itself: Ctrl-C meanwhile is one line too.
 
 
 class _Parser(argparse.ArgumentParser):
@@ -37,14 +33,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = _parser().parse_args(arguments)
         status: int = options.run_command(options)
-        sys.stdout.flush()
+        print(end="", flush=True)  # also where stdout is closed, and sys.stdout None
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # as of `arcjepa verify | head`: who reads has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return FAILED + signal.SIGPIPE
+    except OSError as error:
+        print(f"error: {error.filename or 'output'!s:.200}: {error.strerror}", file=sys.stderr)
+        if error.filename is None:
+            _discard_output()
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return FAILED + signal.SIGINT
     return status
+
+
+def _discard_output() -> None:
+    """What is buffered still, which Python would fail to write once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -53,14 +62,15 @@ def _parser() -> argparse.ArgumentParser:
     diagnose = commands.add_parser(
         "diagnose",
         help="what is wrong with a run, and what to try",
-        description=f"Read a run's record, sparse ones too, print what is wrong with it, and write {FILES[0]} and "
-        f"{FILES[1]}.",
+        description="Read a run's record, sparse ones too, print what is wrong with it, and write "
+        "diagnosis.json and diagnosis.md.",
     )
     diagnose.add_argument(
         "folder",
         metavar="RUN",
         type=Path,
-        help=f"folder with any of epochs.csv, steps.csv, run.json; or {ANALYSIS}, for the run that its tables describe",
+        help="folder with any of epochs.csv, steps.csv, run.json; or data/raw/analysis, for the run that its tables "
+        "describe",
     )
     diagnose.add_argument(
         "--params", type=Path, default=Path("params.yaml"), help="thresholds, and settings if run.json has none"
@@ -116,10 +126,21 @@ def _project(folder: Path) -> Path:
 
 
 def _diagnose(options: argparse.Namespace) -> int:
+    from arcjepa.analysed_run import is_analysis, write_record
+    from arcjepa.config import from_mapping
+    from arcjepa.diagnosis import FILES, examine, write_report
+    from arcjepa.findings.markdown import overview
+    from arcjepa.findings.record_files import read_record
+
     tree = read_params(options.params)
-    report = examine(_record(options.folder, tree), from_mapping(tree).diagnosis)
+    analysed = is_analysis(options.folder)
+    with TemporaryDirectory() as made:
+        if analysed:
+            write_record(Path(made), options.folder)
+        record = read_record(Path(made), tree) if analysed else read_record(options.folder, tree, lenient=True)
+    report = examine(record, from_mapping(tree).diagnosis)
     # The tables of the analysis are an input of the workflow: nothing is written beside them.
-    folder = options.output or (None if is_analysis(options.folder) else options.folder)
+    folder = options.output or (None if analysed else options.folder)
     if folder is not None:
         write_report(report, folder)
     print(overview(report.findings))
@@ -130,15 +151,6 @@ def _diagnose(options: argparse.Namespace) -> int:
     else:
         print(f"\n{folder / FILES[1]} has the numbers, the causes and what to try.")
     return 0
-
-
-def _record(folder: Path, tree: dict[str, Any]) -> Record:
-    """The record in a folder, or the one that the tables of the analysis there amount to."""
-    if not is_analysis(folder):
-        return read_record(folder, tree, lenient=True)
-    with TemporaryDirectory() as made:
-        write_record(Path(made), folder)
-        return read_record(Path(made), tree)
 
 
 if __name__ == "__main__":

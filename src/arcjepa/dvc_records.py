@@ -90,11 +90,14 @@ class DvcRecords:
 
 
 def cache_folder(root: Path) -> Path:
-    """Where DVC keeps files by their MD5."""
+    """Where DVC keeps files by their MD5. Errors: UserError where its settings cannot be read."""
     folder = Path("cache")
-    for name in ("config", "config.local"):
+    for name, mend in (("config", "git checkout .dvc/config"), ("config.local", "rm .dvc/config.local")):
         parser = configparser.ConfigParser(interpolation=None)
-        parser.read(root / ".dvc" / name)
+        try:
+            parser.read(root / ".dvc" / name)
+        except (configparser.Error, UnicodeDecodeError) as error:
+            raise UserError(f".dvc/{name}: is not as DVC writes it ({reason(error)}); type: {mend}") from None
         folder = Path(parser.get("cache", "dir", fallback=str(folder)))
     return root / ".dvc" / folder / "files/md5"
 
@@ -145,9 +148,9 @@ class JobRecords:
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):
             try:
                 record = json.loads(path.read_bytes())
-                self.records[output_of(path.relative_to(folder))] = record
                 _ = record["starttime"], record["endtime"], record["input_checksums"].items()
-            except (ValueError, KeyError, TypeError, AttributeError):
+                self.records[output_of(path.relative_to(folder))] = record
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 self.broken.append(path)
 
     def uses(self) -> dict[str, Use]:

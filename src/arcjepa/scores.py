@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from arcjepa.examples import Examples, save_examples
-from arcjepa.files import digests, write_atomic, write_json
+from arcjepa.files import write_atomic
 from arcjepa.geometry import Scalar
+from arcjepa.vouchers import write_voucher
 
 COLUMNS = ("measure", "set", "task", "total", "weight", "value", "error")
 
@@ -48,4 +49,4 @@ def save_scores(folder: Path, scores: Scores) -> None:
     """Write scores.csv, examples.npz and evaluation.json: the pool's composition, the choices made, and `files`."""
     write_atomic(folder / "scores.csv", scores.table.to_csv(index=False, float_format="%.9g").encode())
     save_examples(folder / "examples.npz", scores.examples)
-    write_json(folder / "evaluation.json", scores.record | {"files": digests(folder, "evaluation.json")})
+    write_voucher(folder / "evaluation.json", scores.record)

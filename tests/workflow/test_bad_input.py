@@ -2,9 +2,10 @@
 
 import os
 import time
+from pathlib import Path
 
 import pytest
-from conftest import NOTHING, ONE_TASK, Project
+from conftest import NOTHING, ONE_TASK, Project, copy_sources
 
 from arcjepa.frames import load_frames
 
@@ -21,6 +22,15 @@ def complain(project: Project, *command: str) -> str:
     lines = [line for line in output.splitlines() if "error: " in line]
     assert len(lines) == 1, output
     return lines[0]
+
+
+@pytest.mark.parametrize("name", ["a:b", "a{x}b"])
+def test_a_path_that_jobs_could_not_import_from(tmp_path: Path, name: str) -> None:
+    place = Project(tmp_path / name)
+    copy_sources(place.path)
+    line = complain(place, "snakemake", "-n")
+    assert f"/{name}: " in line
+    assert "in the path of a project; move it" in line
 
 
 @pytest.mark.parametrize(

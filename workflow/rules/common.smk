@@ -32,6 +32,11 @@ if workflow.is_main_process and "--unlock" not in sys.argv and is_stale(Path()):
     )
 
 ROOT = Path(workflow.basedir)
+# Braces are wildcards to Snakemake, and at a colon PYTHONPATH ends: jobs would import code of another checkout.
+if refused := sorted(set("{}" + os.pathsep) & set(workflow.basedir)):
+    raise SystemExit(
+        f"error: {ROOT}: {' '.join(refused)} in the path of a project; move it to one without"
+    )
 SCRIPTS = ROOT / "workflow" / "scripts"
 # Jobs import the code that is checked out here, in the temporary folders of `dvc exp run --temp` too.
 SEARCHED = [str(ROOT / "src"), *filter(None, [os.getenv("PYTHONPATH")])]

@@ -12,8 +12,9 @@ from typing import Any
 import pandas as pd
 
 from arcjepa.errors import UserError
-from arcjepa.files import counted, read_vouched, show_value
+from arcjepa.files import counted, read_vouched, remake, show_value
 from arcjepa.findings.records import EPOCH_COLUMNS, STEP_COLUMNS, Broken, Record, make_record
+from arcjepa.vouchers import is_as_written
 
 FILES = ("epochs.csv", "steps.csv", "losses.csv", "run.json")
 SHOWN = 8
@@ -160,6 +161,9 @@ def _read_summary(path: Path, damaged: list[str]) -> dict[str, Any]:
     if not isinstance(summary, dict):
         damaged.append(f"{path.name}: must be a JSON object, is a {type(summary).__name__}")
         return {}
+    if not is_as_written(summary, path.name):
+        again = f"make it again with `{remake(path)}`"
+        damaged.append(f"{path.name}: is not what was written there, by the SHA-256 that it records of itself; {again}")
     if not isinstance(summary.get("settings", {}), dict):
         damaged.append(
             f"{path.name}: settings: is {show_value(summary.pop('settings'))}, must be a mapping of settings"
