@@ -35,7 +35,7 @@ def plot_ranking(
         len(rows), max(map(len, rows.values())), 1.6, 0.17 * len(names) + 0.1,
         left=1.35, right=0.6, gap_x=0.55, gap_y=0.85, top=1.35,
     )  # fmt: skip
-    key = "share of queries with the right answer first · whisker: 95 % interval over tasks and seeds · dashed line: chance"
+    key = "share of queries with the right answer first · whisker: 95 %, over tasks and seeds · dashed line: chance"
     missing = style.absent(names, set(scores["name"]))
     figure, grid = style.panels(layout, "Candidate ranking and same-task retrieval", key, missing)
     for axes_row, (test_set, measures) in zip(grid, rows.items(), strict=True):

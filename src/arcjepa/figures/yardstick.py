@@ -33,7 +33,7 @@ def plot_yardstick(
     metrics = metrics[metrics["seeds"] > 0]
     present = set(metrics["name"])
     layout = style.Layout(1, len(MEASURES), 2.3, 0.26 * len(names) + 0.3, left=1.35, gap_x=0.65, top=1.15)
-    key = "nats, lower is better · whisker: 95 % interval over tasks and seeds · grey band: interval of the untrained encoder"
+    key = "nats, lower is better · whisker: 95 %, over tasks and seeds · grey band: interval of the untrained encoder"
     title = "Yardstick: telling the true next frame from the fixed pool"
     figure, grid = style.panels(layout, title, key, style.absent(names, present))
     highest = max([chance, *(read_interval(metrics, n, m).high for n in names for m in MEASURES)], default=chance)
