@@ -19,7 +19,7 @@ class Noted:
     def listen(self) -> None:
         """Have ENDING noted, also where native code has taken them since, which Python is not told of.
 
-        LLVM does once it compiles a kernel of Triton's, and passes on the others, but SIGUSR1 would be lost from then on.
+        LLVM takes them once it compiles a kernel of Triton's, and passes on all but SIGUSR1, which would be lost.
         """
         for number in ENDING:
             signal.signal(number, self.note)
