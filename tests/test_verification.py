@@ -258,6 +258,19 @@ def test_tables_of_the_analysis_are_those_of_dvc_or_git(project: Path, recorded:
     assert of(verify(project), name).command == f"rm -f {name}; git checkout {name}"
 
 
+def test_results_that_came_by_git_alone_are_compared_with_it(project: Path) -> None:
+    """As in a clone; those that jobs made here since are another matter."""
+    (project / "dvc.lock").write_text("schema: '2.0'\nstages: {}\n")
+    name = "results/comparison/production/metrics.csv"
+    write(project / name, b"name,val_nce\nphase2,2.02\n")
+    in_git(project, ["add", "--force", name], ["commit", "-qm", "results"])
+    assert verify(project).problems == []
+    for path in (name, FIGURE):
+        flip(project / path, random.Random(10))
+    assert named(verify(project)) == {name}
+    assert of(verify(project), name).command == f"rm -f {name}; git checkout {name}"
+
+
 def test_a_published_encoder_is_checked_and_taken_from_git(project: Path) -> None:
     name = "results/encoders/laptop/phase2.safetensors"
     write(project / name, (project / RUN / "encoder.safetensors").read_bytes())

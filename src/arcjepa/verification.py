@@ -34,6 +34,7 @@ from arcjepa.former_runs import FORMER
 from arcjepa.params import read_params
 
 CACHE = ".dvc/cache"
+COMPARISON = "results/comparison"
 GIT = "git"
 
 PLACES = {
@@ -41,7 +42,7 @@ PLACES = {
     "data/frames": "snakemake",
     "data/tokens": "snakemake",
     "results/runs": "snakemake",
-    "results/comparison": "snakemake",
+    COMPARISON: "snakemake",
     METADATA: "snakemake",
     CACHE: "dvc repro",
     LOCK: "dvc repro",
@@ -129,7 +130,8 @@ def _cache(root: Path, dvc: DvcRecords) -> Iterator[Check]:
 
 
 def _recorded(root: Path, dvc: DvcRecords, jobs: JobRecords, notes: list[str]) -> Iterator[Check]:
-    """Results by dvc.lock, but for those that jobs made anew since; and the tables of the analysis, else by git."""
+    """Results and the tables of the analysis by dvc.lock, but for what jobs made anew since; by git where dvc.lock has
+    nothing of them and no job made them here."""
     anew: Counter[str] = Counter()
     for out in dvc.outs:
         if out.path == METADATA or not (root / out.path).exists():
@@ -152,8 +154,10 @@ def _recorded(root: Path, dvc: DvcRecords, jobs: JobRecords, notes: list[str]) -
                 yield from _folder(root, path, out.md5)
     if dvc.analysis:
         yield from _folder(root, ANALYSIS, dvc.analysis)
-    else:
-        yield from (Check(GIT, name, partial(_blob_fault, blob)) for name, blob in git_blobs(root, ANALYSIS).items())
+    for place in [*([] if dvc.analysis else [ANALYSIS]), *([] if dvc.outs else [COMPARISON])]:
+        for name, blob in git_blobs(root, place).items():
+            if name not in jobs.records:
+                yield Check(GIT, name, partial(_blob_fault, blob))
     for place, count in anew.items():
         notes.append(f"{place}: {counted(count, 'output')} made anew since {LOCK}; `dvc commit -f` records it")
 
