@@ -195,6 +195,9 @@ def test_what_is_nested_on_a_command_line_is_read_as_in_the_file() -> None:
 def test_the_nearest_key_is_offered_else_all() -> None:
     assert did_you_mean("windw", ["window", "framing"]) == "; did you mean window?"
     assert did_you_mean("qqq", ["window", "framing"]) == "; allowed are framing, window"
+    many = [f"name{number:02}" for number in range(45)]
+    assert did_you_mean("qqq", many).endswith(", name38, name39 and 5 more")
+    assert did_you_mean("nama44", many) == "; did you mean name44?"
 
 
 @pytest.mark.slow

@@ -15,6 +15,8 @@ from arcjepa.errors import UserError
 Path_ = tuple[str, ...]
 DEEPEST = 16
 """Levels of nesting; params.yaml needs 6."""
+LISTED = 40
+"""Names that a message says are allowed, as a line of hundreds is read by nobody."""
 LARGEST = 2**63
 """Size of whole numbers."""
 _PLAIN = {f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq", "str", "int", "float", "bool", "null")}
@@ -235,9 +237,10 @@ def repeated_leaves(base: Mapping[str, Any], changes: Mapping[str, Any]) -> list
 
 
 def did_you_mean(key: str, allowed: Mapping[str, Any] | list[str]) -> str:
-    """'; did you mean X?' for the nearest allowed key, else the list of the allowed ones."""
+    """'; did you mean X?' for the nearest allowed key, else the allowed ones, LISTED at most."""
     near = difflib.get_close_matches(key, list(allowed), n=1, cutoff=0.6)
-    return f"; did you mean {near[0]}?" if near else f"; allowed are {', '.join(sorted(allowed))}"
+    more = f" and {len(allowed) - LISTED} more" if len(allowed) > LISTED else ""
+    return f"; did you mean {near[0]}?" if near else f"; allowed are {', '.join(sorted(allowed)[:LISTED])}{more}"
 
 
 def misspelt(key: str, given: Iterable[str]) -> str:
