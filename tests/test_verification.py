@@ -227,14 +227,6 @@ def test_what_dvc_has_whole_is_taken_from_there_and_the_rest_is_made_again(proje
     assert of(verify(project), name).command == f"snakemake --force {name} --config scale=tiny"
 
 
-def test_a_file_of_the_chosen_scale_needs_no_scale_to_be_named(project: Path) -> None:
-    path = project / "params.yaml"
-    path.write_text(path.read_text().replace("scale: laptop", "scale: tiny"))
-    shutil.rmtree(project / ".dvc")
-    flip(project / TOKENS, random.Random(4))
-    assert of(verify(project), TOKENS).command == f"snakemake --force {TOKENS}"
-
-
 def test_what_git_has_is_taken_from_there(project: Path) -> None:
     flip(project / FIGURE, random.Random(5))
     problem = of(verify(project), FIGURE)
@@ -276,7 +268,7 @@ def test_a_published_encoder_is_checked_and_taken_from_git(project: Path) -> Non
     write(project / name, (project / RUN / "encoder.safetensors").read_bytes())
     assert verify(project).problems == []
     flip(project / name, random.Random(7))
-    assert of(verify(project), name).command == f"snakemake --force {name}"
+    assert of(verify(project), name).command == f"snakemake --force {name} --config scale=laptop"
     flip(project / name, random.Random(7))
     in_git(project, ["add", "--force", name], ["commit", "-qm", "published"])
     flip(project / name, random.Random(8))

@@ -27,11 +27,9 @@ from arcjepa.dvc_records import (
     git_blobs,
 )
 from arcjepa.dvc_records import record_name as metadata_of
-from arcjepa.errors import UserError
 from arcjepa.file_checks import CHECKPOINTS, PUBLISHED, SHOWN, Check, Fault, file_checks, hash_check
-from arcjepa.files import counted, show
+from arcjepa.files import counted, remake, show
 from arcjepa.former_runs import FORMER
-from arcjepa.params import read_params
 
 CACHE = ".dvc/cache"
 COMPARISON = "results/comparison"
@@ -216,7 +214,7 @@ def _command(root: Path, dvc: DvcRecords, check: Check, damaged: set[str]) -> st
         return "snakemake, and dvc commit -f, which records the files as they are"
     if _restorable(root, dvc, path, damaged):
         return f"rm -f {quote(path)}; dvc checkout {quote(path)}"
-    return f"snakemake --force {quote(path)}{_at_scale(root, path)}"
+    return remake(path)
 
 
 def _restorable(root: Path, dvc: DvcRecords, path: str, damaged: set[str]) -> bool:
@@ -230,15 +228,3 @@ def _restorable(root: Path, dvc: DvcRecords, path: str, damaged: set[str]) -> bo
 
 def _is(path: Path, md5: str) -> bool:
     return file_digest(path, "md5") == md5
-
-
-def _at_scale(root: Path, path: str) -> str:
-    """What names the scale of a file to Snakemake, where it is not the chosen one."""
-    parts = Path(path).parts
-    if len(parts) < 4 or parts[:2] == ("data", "raw"):
-        return ""
-    try:
-        chosen = read_params(root / "params.yaml").get("scale")
-    except UserError:
-        return ""
-    return "" if chosen == parts[2] else f" --config scale={parts[2]}"
