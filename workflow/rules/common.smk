@@ -33,7 +33,7 @@ if workflow.is_main_process and "--unlock" not in sys.argv and is_stale(Path()):
 
 ROOT = Path(workflow.basedir)
 # Braces are wildcards to Snakemake, and at a colon PYTHONPATH ends: jobs would import code of another checkout.
-if refused := sorted(set("{}" + os.pathsep) & set(workflow.basedir)):
+if refused := sorted({"{", "}", os.pathsep} & set(workflow.basedir)):
     raise SystemExit(
         f"error: {ROOT}: {' '.join(refused)} in the path of a project; move it to one without"
     )
