@@ -14,6 +14,7 @@ import torch
 from arcjepa.checkpoint import Checkpoints, State
 from arcjepa.config import checked_start, hyperparameters, resolved
 from arcjepa.corpus import Corpus
+from arcjepa.device import resolve_device
 from arcjepa.encoder_files import save_encoder
 from arcjepa.errors import UserError
 from arcjepa.files import write_json
@@ -22,7 +23,7 @@ from arcjepa.ranks import from_first, rank, world_size
 from arcjepa.record import Averages, Record, Row, rows
 from arcjepa.resumption import Position, Session, restore, saving
 from arcjepa.settings import Phase
-from arcjepa.trainer import NotFinite, Trainer, resolve_device
+from arcjepa.trainer import NotFinite, Trainer
 
 NOT_FINITE = "not_finite.json"
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from arcjepa.config import from_mapping
 from arcjepa.controls import TokenFeatures
+from arcjepa.device import resolve_device
 from arcjepa.embeddings import settle_norms, untrained_encoder
 from arcjepa.evaluation import evaluate
 from arcjepa.evaluation_files import load_data
 from arcjepa.progress import job
 from arcjepa.scores import save_scores
-from arcjepa.trainer import resolve_device
 from arcjepa.yardstick import readout_pairs
 
 with job(snakemake) as say:

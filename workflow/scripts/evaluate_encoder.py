@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from arcjepa.config import from_mapping
+from arcjepa.device import resolve_device
 from arcjepa.encoder_files import load_encoder
 from arcjepa.evaluation import evaluate
 from arcjepa.evaluation_files import load_data
 from arcjepa.progress import job
 from arcjepa.scores import save_scores
-from arcjepa.trainer import resolve_device
 
 with job(snakemake) as say:
     settings = from_mapping(snakemake.config)
