@@ -116,7 +116,7 @@ EXPECTED: dict[Key, tuple[str, dict[str, object]]] = {
     ("phase3", "longer context does not help"): ("phase3", {"sequence.window": 3}),
     ("phase3", "combined changes interact poorly"): (
         "phase3",
-        {"sequence.window": 7, "model.frame_attention": False, "quantizer.kind": "vq"},
+        {"sequence.window": 5, "model.frame_attention": False, "quantizer.kind": "vq"},
     ),
     ("phase3", "InfoNCE and SIGReg kept together"): ("phase3", {"loss.gradnorm.enabled": True}),
     ("phase3", "diagnostics pass"): ("phase3", {"training.epochs": 100, "training.sequences": 50000}),

@@ -40,7 +40,7 @@ VIEWED = {"loss.invariance.enabled": True}
         ("phase2", {}, 4, False, False),
         ("phase2", {"sequence.framing": "query"}, 2, False, False),
         ("phase2", {"sequence.window": 7}, 8, False, False),
-        ("phase3", {"quantizer.kind": "fsq"}, 8, False, False),
+        ("phase3", {"quantizer.kind": "fsq"}, 6, False, False),
     ],
 )
 def test_every_output_has_its_shape_and_place(

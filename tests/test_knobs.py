@@ -251,7 +251,7 @@ ALTERNATIVES: list[tuple[str, dict[str, Any]]] = [
     ("phase3", {"quantizer.kind": "fsq"}),
     ("phase1", {"loss.gradnorm.enabled": True}),
     ("phase2", {"loss.gradnorm.enabled": True}),
-    ("phase3", {"sequence.window": 5}),
+    ("phase3", {"sequence.window": 7}),
     ("phase3", {"model.frame_attention": False}),
     ("phase3", {"sequence.framing": "query"}),
     ("phase1", {"quantizer.refresh.enabled": True}),

@@ -158,7 +158,7 @@ def test_a_ladder_goes_from_phase_to_phase_one_change_at_a_time(name: str, scale
 
 @pytest.mark.parametrize(("phase", "rung", "last"), [
     ("phase2", "phase2_stopped", {"stopping": OFF}),
-    ("phase3", "window_7_codes", {"sequence": {"curriculum": ON}}),
+    ("phase3", "window_5_codes", {"sequence": {"curriculum": ON}}),
 ])  # fmt: skip
 def test_the_last_rung_is_the_phase(phase: str, rung: str, last: dict[str, Any]) -> None:
     assert text(over(rung, last)) == text(tiny_phase(phase))
@@ -210,7 +210,7 @@ def test_a_lambda_that_is_the_parents_is_a_repetition() -> None:
     ("path", "value", "named"),
     [
         ("scenarios.window_5.parent", "phse2", ["scenarios.window_5.parent", "'phse2'", "did you mean phase2?"]),
-        ("scenarios.window_7.parent", "window_7_attention", ["scenarios.window_7", "cycle"]),
+        ("scenarios.window_5.parent", "window_5_attention", ["scenarios.window_5", "cycle"]),
         ("scenarios.window_5.parent", "window_5", ["cycle", "window_5 -> window_5"]),
         ("scenarios.window_5", {"sequence": {"window": 5}}, ["scenarios.window_5.parent", "is missing"]),
         ("scenarios.window_5", None, ["scenarios.window_5", "None", "mapping"]),

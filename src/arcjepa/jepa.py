@@ -56,7 +56,7 @@ class Projector(nn.Module):
 
     def __init__(self, width: int, embedding: int) -> None:
         super().__init__()
-        hidden = 9 * width // 8  # an encoder of width 384 is below 10 MB in float16, its 768 codes included
+        hidden = width + 64  # keeps an encoder of width 384 and 768 codes below 10 MB in float16
         self.enter, self.norm = nn.Linear(3 * width, hidden, bias=False), BatchNorm(hidden)
         self.leave = nn.Linear(hidden, embedding)
 
