@@ -46,7 +46,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "refreshed": ("baseline", REFRESHED),
     "query": ("phase2", {"sequence.framing": "query"}),
     "none": ("phase2", {"quantizer.kind": "none"}),
-    "impatient": ("baseline", {"stopping.patience": 2, "stopping.min_delta": 100.0}),
+    "impatient": ("baseline", {"stopping.patience": 2, "stopping.min_delta": 100.0, "optimizer.lr": 2e-4}),
 }
 CHANGES: dict[str, Any] = {
     "sequence.framing": "repeat",
@@ -237,9 +237,9 @@ def refreshed(phase: Phase) -> Phase:
 
 
 def still_epochs(phase: Phase, folder: Path) -> int:
-    """How many of at most 40 epochs of two steps run where nothing is learned, BatchNorm's averages apart."""
+    """How many of at most 60 epochs of two steps run where nothing is learned, BatchNorm's averages apart."""
     slow = phase.model_copy(update={"optimizer": phase.optimizer.model_copy(update={"lr": 1e-9})})
-    train(budget(slow, epochs=40, sequences=64), tiny_corpus(), run_in(folder), str)
+    train(budget(slow, epochs=60, sequences=64), tiny_corpus(), run_in(folder), str)
     return int(json.loads((folder / "run.json").read_text())["epochs"])
 
 

@@ -38,7 +38,7 @@ def prediction(trainer: Trainer, batch: Batch) -> float:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["baseline", "phase2", "phase3"])
 def test_targets_are_predicted_from_the_demonstrations_of_their_task(name: str) -> None:
-    plan = {"training.epochs": STEPS // 4, "optimizer.lr": 2e-3, "sequence.curriculum.enabled": False}
+    plan = {"training.epochs": STEPS // 4, "optimizer.lr": 8e-3, "sequence.curriculum.enabled": False}
     trainer = Trainer(tiny_phase(name, plan), tiny_corpus(), 0, "cpu")
     steps(trainer, STEPS)
     trainer.jepa.eval()

@@ -60,7 +60,11 @@ def test_an_early_stop_keeps_the_best_weights(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_run_that_improves_is_not_stopped(tmp_path: Path) -> None:
-    phase = budget(tiny_phase("phase1", {"stopping.patience": 1, "stopping.min_delta": 0.0}), epochs=3, sequences=128)
+    phase = budget(
+        tiny_phase("phase1", {"stopping.patience": 1, "stopping.min_delta": 0.0, "optimizer.lr": 5e-4}),
+        epochs=3,
+        sequences=128,
+    )
     epochs, _, summary = trained(phase, tmp_path)
     assert epochs["val_prediction"].is_monotonic_decreasing
     assert summary["epochs"] == summary["best_epoch"] == 3

@@ -56,7 +56,7 @@ class Projector(nn.Module):
 
     def __init__(self, width: int, embedding: int) -> None:
         super().__init__()
-        hidden = width + 64  # keeps an encoder of width 384 and 768 codes below 10 MB in float16
+        hidden = width + min(width, 64)  # an encoder of width 384 with 768 codes is below 10 MB in float16
         self.enter, self.norm = nn.Linear(3 * width, hidden, bias=False), BatchNorm(hidden)
         self.leave = nn.Linear(hidden, embedding)
 
