@@ -43,7 +43,7 @@ def test_the_columns_are_those_of_our_record() -> None:
 @pytest.mark.parametrize("phase", ["baseline", "phase3"])
 def test_a_run_of_our_own_is_read_whole(phase: str, tmp_path: Path) -> None:
     """Nothing that its mechanisms record is missed, and it is judged by its own settings."""
-    settings = tiny_phase(phase, {"training.epochs": 5, "training.sequences": 64, "optimizer.lr": 5e-4})
+    settings = tiny_phase(phase, {"training.epochs": 8, "training.sequences": 64, "optimizer.lr": 5e-4})
     folder = tmp_path / f"tiny/{phase}/seed0"
     folder.mkdir(parents=True)
     train(settings, tiny_corpus(), Run(0, "cpu", folder, tmp_path), lambda line: None)
