@@ -56,7 +56,7 @@ def _drawn(chart: Chart, lines: Lines) -> "Figure":
     from arcjepa.figures import style
 
     with style.styled():
-        fixed = "".join(f", {value:,.0f} {name}" for name, value in chart.fixed.items())
+        fixed = "".join(f", {name} {value:,.0f}" for name, value in chart.fixed.items())
         key = f"{chart.y} against {chart.x}{fixed} · both axes logarithmic · grey: growth in proportion"
         figure, grid = style.panels(style.Layout(1, 1, 4.2, 2.6, right=1.6), chart.title, key)
         axes = grid[0, 0]

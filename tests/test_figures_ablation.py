@@ -133,9 +133,9 @@ def test_a_2_x_2_has_a_line_without_and_one_with_the_second_change():
     figure = plot_ablation("refresh_by_relational", table("refresh_by_relational"), effects())
     values = table("refresh_by_relational").set_index("name")
     for axes, quantity in zip(figure.axes[8:], CROSSED, strict=True):
-        lines = {line.get_gid(): line.get_ydata() for line in axes.lines if line.get_gid() in ("with", "without")}
-        assert lines["without"] == pytest.approx(values.loc[["baseline", "refresh_off"], quantity].to_numpy())
-        assert lines["with"] == pytest.approx(values.loc[["relational_off", "both_off"], quantity].to_numpy())
+        lines = {line.get_gid(): line.get_ydata() for line in axes.lines if line.get_gid() in ("changed", "unchanged")}
+        assert lines["unchanged"] == pytest.approx(values.loc[["baseline", "refresh_off"], quantity].to_numpy())
+        assert lines["changed"] == pytest.approx(values.loc[["relational_off", "both_off"], quantity].to_numpy())
         assert axes.get_xlabel() == "interaction +0.25\n[-0.25, +0.75]"
     assert "quantizer.refresh.enabled on → off" in words(figure)
 

@@ -40,7 +40,7 @@ PLAIN = StrMethodFormatter("{x:.4g}")  # no power of ten beside the axis, where 
 
 @style.styled()
 def plot_ablation(name: str, table: pd.DataFrame, effects: pd.DataFrame | None = None) -> Figure:
-    """One row per member in every panel; a 2 x 2 has a third row of panels with a line without and with its second
+    """One row per member in every panel; a 2 x 2 has a third row of panels with a line before and one after its second
     change.
 
     `table`: the set's table, its reference first (arcjepa.ablations.ablation_table). `effects`: that of a 2 x 2.
@@ -171,7 +171,7 @@ def _draw_crossed(row: Sequence[Axes], table: pd.DataFrame, effects: pd.DataFram
         else:
             style.say(axes, "not recorded in all four")
     first, second = (str(change) for change in table["changes"].iloc[1:3])
-    told = ["2 x 2, along x:", first, "dashed line with, solid without:", second]
+    told = ["2 x 2, along x:", first, "dashed line changed, solid unchanged:", second]
     row[0].annotate(
         "\n".join(line for text in told for line in textwrap.wrap(text, WRAP)), (0, 0.5), xytext=(-46, 0), size=6,
         xycoords="axes fraction", textcoords="offset points", ha="right", va="center", color=style.INK,
@@ -186,11 +186,11 @@ def _draw_quantity(axes: Axes, quantity: str, cells: Sequence[Interval]) -> None
     if quantity not in NATS:
         style.scale_y(axes)
     axes.set_xlim(-0.25, 1.25)
-    axes.set_xticks([0, 1], ["without", "with"])
+    axes.set_xticks([0, 1], ["unchanged", "changed"])
 
 
 def _draw_line(axes: Axes, pair: Sequence[Interval], second_made: bool) -> None:
-    """From without to with the first change."""
+    """From before to after the first change."""
     colour, line = (style.LOOKS["phase1"].colour, "--") if second_made else (style.INK, "-")
     x = np.arange(2) + (0.03 if second_made else -0.03)  # so that whiskers stand side by side
     values = [cell.value for cell in pair]
@@ -198,7 +198,7 @@ def _draw_line(axes: Axes, pair: Sequence[Interval], second_made: bool) -> None:
     drawn = axes.errorbar(
         x, values, yerr=errors, color=colour, linestyle=line, marker="o", markersize=4, capsize=3, elinewidth=1.0
     )
-    drawn.lines[0].set_gid("with" if second_made else "without")
+    drawn.lines[0].set_gid("changed" if second_made else "unchanged")
 
 
 def _interaction(effects: pd.DataFrame, quantity: str) -> str:
