@@ -48,6 +48,16 @@ rule publish:
         f"One encoder of every phase at scale {SCALE} is in results/encoders/{SCALE}"
 
 
+# `snakemake evaluation_data`: what encoders are measured on, which `arcjepa evaluate` reads.
+rule evaluation_data:
+    input:
+        tokens_of(EVALUATION_SETS),
+        expand(f"data/frames/{SCALE}/{{name}}.npz", name=[*TEST_SETS, *CANDIDATES]),
+    localrule: True
+    message:
+        f"What encoders are measured on at scale {SCALE} is in data/tokens/{SCALE}"
+
+
 with one_line_errors():
     check_rule_names()
 

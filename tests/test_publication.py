@@ -41,7 +41,8 @@ def test_a_run_without_the_measure_is_named(tmp_path: Path) -> None:
 def test_a_card_says_what_was_trained_and_measured(tmp_path: Path) -> None:
     row = pd.Series({"seeds": 3} | {name + end: 0.25 for name in MEASURES for end in ("", "_low", "_high")})
     row["ranking_c"] = float("nan")
-    card = model_card("phase2", "tiny", run(tmp_path / "seed4", 1.0), row)
+    own = row.replace(0.25, 0.375)
+    card = model_card("phase2", "tiny", run(tmp_path / "seed4", 1.0), own, row)
     for text in (
         "phase2",
         "seed 4",
@@ -51,5 +52,5 @@ def test_a_card_says_what_was_trained_and_measured(tmp_path: Path) -> None:
         "encoders/tiny/phase2.safetensors",
     ):
         assert text in card
-    assert "0.250 [0.250, 0.250]" in card
+    assert "| 0.375 | 0.250 [0.250, 0.250] |" in card
     assert "| ranking C" not in card

@@ -17,8 +17,8 @@ MEASURES = {
     "readout_nce": "read-out, nats among 8,192 targets (chance 9.01)",
     "val_nce": "own predictor, nats (the predictor is not in the file)",
     "ranking_a": "ranking A, share right (own predictor)",
-    "ranking_b": "ranking B",
-    "ranking_c": "ranking C",
+    "ranking_b": "ranking B (own predictor)",
+    "ranking_c": "ranking C (own predictor)",
     "retrieval_rearc": "RE-ARC retrieval, share right",
     "effective_rank_target": "effective rank of targets",
 }
@@ -42,12 +42,15 @@ def _selection(scores: Path) -> float:
     return float(rows["total"].sum() / rows["weight"].sum())
 
 
-def model_card(phase: str, scale: str, run: Path, row: "pd.Series[Any]") -> str:
-    """Markdown: how the encoder was trained, how it is loaded, what its phase measures. `row`: of metrics.csv."""
+def model_card(phase: str, scale: str, run: Path, own: "pd.Series[Any]", row: "pd.Series[Any]") -> str:
+    """Markdown: how the encoder was trained, how it is loaded, what it and its phase measure.
+
+    Rows of metrics.csv: `own` of this seed alone, `row` of all seeds.
+    """
     record, seeds = read_object(run / "run.json"), int(row["seeds"])
     settings, model = record["settings"], record["settings"]["model"]
     measured = [
-        f"| {text} | {row[name]:.3f} [{row[name + '_low']:.3f}, {row[name + '_high']:.3f}] |"
+        f"| {text} | {own[name]:.3f} | {row[name]:.3f} [{row[name + '_low']:.3f}, {row[name + '_high']:.3f}] |"
         for name, text in MEASURES.items()
         if pd.notna(row[name])
     ]
@@ -67,11 +70,14 @@ encoder = load_encoder(Path("results/encoders/{scale}/{phase}.safetensors"))
 embedding = encoder.embed(load_tokens("data/tokens/{scale}/arc1.safetensors"))
 ```
 
-Means over all {seeds} seeds, with 95 % intervals over tasks and seeds:
+This seed, and means over all {seeds} seeds with 95 % intervals over tasks and seeds:
 
-| measure | value |
-|---|---|
+| measure | this seed | all seeds |
+|---|---|---|
 {chr(10).join(measured)}
+
+What needs no predictor is measured again by `arcjepa evaluate results/encoders/{scale}/{phase}.safetensors`, on data
+that `snakemake evaluation_data --config scale={scale}` makes.
 
 Trained on training tasks of ARC-AGI-1 (Apache-2.0, © 2019 François Chollet) and ARC-AGI-2 (Apache-2.0, © ARC Prize
 Foundation), and on synthetic ones. For research on representations; it solves no task itself.

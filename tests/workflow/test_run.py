@@ -2,6 +2,7 @@
 
 import html
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote
@@ -50,7 +51,15 @@ def test_one_encoder_of_every_phase_is_published_on_demand(project: Project) -> 
     project.run("snakemake", "publish")
     found = {path.name for path in (project.path / "results/encoders/tiny").iterdir()}
     assert found == {f"{name}.{kind}" for name in PHASES for kind in ("safetensors", "md")}
-    assert NOTHING in project.run("snakemake", "-n", "publish")
+    assert NOTHING in project.run("snakemake", "-n", "publish", "evaluation_data")
+
+
+def test_a_published_encoder_measures_again_what_its_card_says(project: Project) -> None:
+    project.run("snakemake", "publish")
+    told = project.run("arcjepa", "evaluate", "results/encoders/tiny/phase2.safetensors")
+    (again,) = re.findall(r"^readout_nce +(\S+) ", told, flags=re.MULTILINE)
+    card = (project.path / "results/encoders/tiny/phase2.md").read_text()
+    assert re.search(rf"^\| read-out, .* \| {again} \| ", card, flags=re.MULTILINE)
 
 
 def test_two_ranks_train_and_nothing_is_stale(project: Project) -> None:

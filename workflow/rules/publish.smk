@@ -19,6 +19,7 @@ rule publish_encoder:
         "../envs/arcjepa.yaml"
     params:
         phase=phase_text,
+        evaluation=text(PARAMS.evaluation),
         code=code_digest("publish_encoder"),
     message:
         "Publish the encoder of {wildcards.phase}"

@@ -1,0 +1,78 @@
+"""An encoder's file is measured as its run was, but for what a predictor is needed for."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from model_cases import PARAMS, briefly_trained, tiny_params
+from test_evaluation import DATA
+
+from arcjepa import remeasuring
+from arcjepa.comparison import HEADLINE, load_runs, metrics_table
+from arcjepa.encoder_files import load_encoder, publish_encoder, save_encoder
+from arcjepa.errors import UserError
+from arcjepa.evaluation import evaluate
+from arcjepa.remeasuring import OF_PREDICTOR, Origin, measure_again
+from arcjepa.scores import save_scores
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With an evaluated run of phase2, its published encoder, and a comparison that says one of everything."""
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "params.yaml").write_text(PARAMS.read_text())
+    run, published = folder / "results/runs/tiny/phase2/seed0", folder / "results/encoders/tiny/phase2.safetensors"
+    compared = folder / "results/comparison/tiny/metrics.csv"
+    for made in (run, published.parent, compared.parent):
+        made.mkdir(parents=True)
+    trainer = briefly_trained("phase2")
+    save_encoder(run / "encoder.safetensors", trainer.jepa, trainer.phase, tiny_params().tokens)
+    publish_encoder(run / "encoder.safetensors", published)
+    save_scores(run, evaluate(load_encoder(run / "encoder.safetensors"), DATA, tiny_params().evaluation))
+    columns = [column + end for column in HEADLINE for end in ("", "_low", "_high")]
+    pd.DataFrame([{"name": "phase2"} | dict.fromkeys(columns, 1.0)]).to_csv(compared, index=False)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("file", "without"),
+    [
+        ("results/encoders/tiny/phase2.safetensors", OF_PREDICTOR),
+        ("results/runs/tiny/phase2/seed0/encoder.safetensors", ()),
+    ],
+)
+def test_a_file_measures_what_its_run_did(
+    project: Path, monkeypatch: pytest.MonkeyPatch, file: str, without: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(remeasuring, "_data", lambda folder, scale: DATA)
+    again = {one.column: one for one in measure_again(project / file, project)}
+    runs = load_runs("phase2", [project / "results/runs/tiny/phase2/seed0"])
+    row = metrics_table([runs], tiny_params().evaluation).iloc[0]
+    assert list(again) == [column for column in HEADLINE if column not in without and pd.notna(row[column])]
+    for column, one in again.items():
+        assert one.again[0] == pytest.approx(row[column], rel=1e-6)
+        assert one.recorded == (1.0, 1.0, 1.0)
+        assert column in str(one)
+        assert "1.000 [1.000, 1.000]" in str(one)
+
+
+@pytest.mark.slow
+def test_what_no_comparison_has_is_a_dash(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remeasuring, "_data", lambda folder, scale: DATA)
+    other = project / "results/encoders/tiny/mine.safetensors"
+    other.write_bytes((project / "results/encoders/tiny/phase2.safetensors").read_bytes())
+    assert all(str(one).endswith(" -") for one in measure_again(other, project))
+
+
+def test_data_that_are_not_there_are_named_with_what_makes_them(project: Path) -> None:
+    with pytest.raises(UserError, match=r"tokens/tiny/training.*`snakemake evaluation_data --config scale=tiny`"):
+        measure_again(project / "results/encoders/tiny/phase2.safetensors", project)
+
+
+def test_a_file_says_by_its_place_whose_it_is(tmp_path: Path) -> None:
+    scales = ["tiny", "laptop"]
+    assert Origin.of(tmp_path / "encoders/tiny/phase2.safetensors", scales) == Origin("tiny", "phase2")
+    assert Origin.of(tmp_path / "laptop/combined/seed1/encoder.safetensors", scales) == Origin("laptop", "combined")
+    with pytest.raises(UserError, match=r"'encoders' is no scale.*results/encoders/SCALE"):
+        Origin.of(tmp_path / "encoders/phase2.safetensors", scales)
