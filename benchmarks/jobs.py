@@ -23,7 +23,7 @@ CHOICES = {
     },
     "cuda": {
         "training": ("baseline", "phase1", "phase2", "phase3", "phase3@window=7", "phase2@tasks=50000"),
-        "ranks": ("baseline", "phase2"),
+        "ranks": ("baseline", "phase2", "baseline@batch=2048", "phase2@batch=2048"),
     },
 }
 

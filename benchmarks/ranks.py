@@ -14,13 +14,13 @@ import torch
 from benchmarks.charts import Chart
 from benchmarks.measuring import Job, Row, in_turn, ratio, seconds
 from benchmarks.settings import params_at
-from benchmarks.training import corpus_of, scale_of, steps
+from benchmarks.training import corpus_of, scale_of, settings_of, steps
 
 TITLE = "Several GPUs"
 ABOUT = (
     "A phase at scale production as in the table of training, on 1, 2, 4 and 8 of the GPUs that there are: a process "
-    "for each, and the batch of one GPU on every one of them. `% of linear` is sequences/s against so many times those "
-    "of one GPU alone, round by round in the same run. Every step waits for all ranks."
+    "for each, and the batch of one GPU on every one of them: that of production, and a larger one. `% of linear` is "
+    "sequences/s against so many times those of one GPU alone, round by round in the same run. Steps wait for all."
 )
 CHARTS = (Chart("ranks", "Sequences a second against ranks", "ranks", "sequences/s"),)
 COUNTS = (1, 2, 4, 8)
@@ -64,7 +64,8 @@ class Group:
 def measure(job: Job) -> Iterator[Row]:
     """A row for every number of ranks that there are GPUs for; on a CPU, which only shows that it runs, of two."""
     counts = [count for count in COUNTS if count <= (torch.cuda.device_count() if job.device == "cuda" else 2)]
-    batch = params_at(scale_of(job)).phase_settings(job.choice).training.batch_size
+    params, name, _ = settings_of(scale_of(job), job.choice)
+    batch = params.phase_settings(name).training.batch_size
     with ExitStack() as stack:
         groups = {count: stack.enter_context(Group(job, count)) for count in counts}
         for group in groups.values():
@@ -76,7 +77,7 @@ def measure(job: Job) -> Iterator[Row]:
     for count in counts:
         step, linear = median(times[str(count)]), 100 * ratio(times["1"], times[str(count)])
         values = {"sequences/s": 1000 * count * batch / step, "ms a step": step, "% of linear": linear}
-        yield Row("ranks", job.choice, {"ranks": count, "sequences": count * batch}, values)
+        yield Row("ranks", name, {"ranks": count, "sequences a rank": batch}, values)
 
 
 def _train(
@@ -91,9 +92,10 @@ def _train(
     if device == "cuda":
         torch.cuda.set_device(rank)
     form_group(PATIENCE)
-    batch = params_at(scale).phase_settings(choice).training.batch_size
+    params, name, _ = settings_of(scale, choice)
+    batch = params.phase_settings(name).training.batch_size
     params = params_at(scale, {"base.training.batch_size": ranks * batch})
-    trainer = Trainer(params.phase_settings(choice), corpus_of(scratch, params, 0), 0, device)
+    trainer = Trainer(params.phase_settings(name), corpus_of(scratch, params, 0), 0, device)
     while True:
         count = told.recv()
         told.send(1000 * seconds(lambda count=count: steps(trainer, count), device) / count)

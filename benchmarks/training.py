@@ -83,7 +83,7 @@ def corpus_of(folder: Path, params: "Params", tasks: int) -> "Corpus":
     return Corpus(training, len(training.task_ids) // 2, validation, params.tokens)
 
 
-def _settings(job: Job, choice: str) -> tuple["Params", str, int]:
+def settings_of(scale: str, choice: str) -> tuple["Params", str, int]:
     """Settings, phase and tasks of a variant; tasks 0 for as many as there are."""
     name, *changes = choice.split("@")
     said = dict(change.split("=") for change in changes)
@@ -92,13 +92,13 @@ def _settings(job: Job, choice: str) -> tuple["Params", str, int]:
         tree[f"phases.{name}.sequence.window"] = int(said["window"])
     if "batch" in said:
         tree["base.training.batch_size"] = int(said["batch"])
-    return params_at(scale_of(job), tree), name, int(said.get("tasks", 0))
+    return params_at(scale, tree), name, int(said.get("tasks", 0))
 
 
 def _variant(job: Job, choice: str) -> Row:
     from arcjepa.trainer import Trainer
 
-    params, name, tasks = _settings(job, choice)
+    params, name, tasks = settings_of(scale_of(job), choice)
     phase, corpus = params.phase_settings(name), corpus_of(job.scratch, params, tasks)
     made: list[Trainer] = []
     values: dict[str, float | str] = {}
