@@ -74,5 +74,8 @@ def test_a_file_says_by_its_place_whose_it_is(tmp_path: Path) -> None:
     scales = ["tiny", "laptop"]
     assert Origin.of(tmp_path / "encoders/tiny/phase2.safetensors", scales) == Origin("tiny", "phase2")
     assert Origin.of(tmp_path / "laptop/combined/seed1/encoder.safetensors", scales) == Origin("laptop", "combined")
+    for elsewhere in ("/encoder.safetensors", "/mine.safetensors", "/"):
+        with pytest.raises(UserError, match=r"'' is no scale"):
+            Origin.of(Path(elsewhere), scales)
     with pytest.raises(UserError, match=r"'encoders' is no scale.*results/encoders/SCALE"):
         Origin.of(tmp_path / "encoders/phase2.safetensors", scales)

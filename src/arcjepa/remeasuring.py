@@ -61,8 +61,8 @@ class Origin:
 
         Errors: UserError for any other place, naming it.
         """
-        parts = path.resolve().parts
-        scale, name = parts[-4:-2] if path.name == "encoder.safetensors" else (parts[-2], path.stem)
+        above = [folder.name for folder in path.resolve().parents] + 3 * [""]
+        scale, name = (above[2], above[1]) if path.name == "encoder.safetensors" else (above[0], path.stem)
         if scale not in scales:
             places = "results/encoders/SCALE/NAME.safetensors, results/runs/SCALE/NAME/seedN/encoder.safetensors"
             raise UserError(f"{path}: {scale!r} is no scale{did_you_mean(scale, scales)}; allowed are {places}")
