@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from model_cases import PARAMS, briefly_trained, tiny_params
@@ -63,6 +64,20 @@ def test_what_no_comparison_has_is_a_dash(project: Path, monkeypatch: pytest.Mon
     other = project / "results/encoders/tiny/mine.safetensors"
     other.write_bytes((project / "results/encoders/tiny/phase2.safetensors").read_bytes())
     assert all(str(one).endswith(" -") for one in measure_again(other, project))
+
+
+@pytest.mark.slow
+def test_a_scenario_is_looked_up_in_the_sets(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remeasuring, "_data", lambda folder, scale: DATA)
+    scenario = project / "results/encoders/tiny/combined.safetensors"
+    sets = project / "results/comparison/tiny/ablations"
+    scenario.write_bytes((project / "results/encoders/tiny/phase2.safetensors").read_bytes())
+    sets.mkdir()
+    (sets / "beyond-effects.csv").write_text("quantity,effect,value\nval_nce,window,2.0\n")
+    (sets / "beyond.csv").write_text("name,readout_nce,readout_nce_low,readout_nce_high\ncombined,2.0,1.5,2.5\n")
+    again = {one.column: one.recorded for one in measure_again(scenario, project)}
+    assert again.pop("readout_nce") == (2.0, 1.5, 2.5)
+    assert np.isnan(list(again.values())).all()
 
 
 def test_data_that_are_not_there_are_named_with_what_makes_them(project: Path) -> None:

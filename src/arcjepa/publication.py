@@ -1,4 +1,4 @@
-"""Which encoder of a phase is published, and the card that says what it is."""
+"""Which encoder of a phase or scenario is published, and the card that says what it is."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,7 +45,7 @@ def _selection(scores: Path) -> float:
 def model_card(phase: str, scale: str, run: Path, own: "pd.Series[Any]", row: "pd.Series[Any]") -> str:
     """Markdown: how the encoder was trained, how it is loaded, what it and its phase measure.
 
-    Rows of metrics.csv: `own` of this seed alone, `row` of all seeds.
+    Rows as of metrics.csv: `own` of this seed alone, `row` of all seeds.
     """
     record, seeds = read_object(run / "run.json"), int(row["seeds"])
     settings, model = record["settings"], record["settings"]["model"]

@@ -22,7 +22,7 @@ from arcjepa.evaluation_files import PREFIX, load_data
 from arcjepa.intervals import UNKNOWN, Interval
 from arcjepa.params import did_you_mean, read_params
 from arcjepa.scores import save_scores
-from arcjepa.tables import read_rows
+from arcjepa.tables import read_table
 from arcjepa.tokens import Tokens
 from arcjepa.views import View
 
@@ -81,7 +81,7 @@ def measure_again(path: Path, project: Path) -> list[Measured]:
     encoder = load_encoder(path, resolve_device(params.device))
     data = _data(project / "data", origin.scale)
     row = _row(origin.name, encoder if encoder.predicts else _WithoutPredictor(encoder), data, params)
-    recorded = _recorded(project / f"results/comparison/{origin.scale}/metrics.csv", origin.name)
+    recorded = _recorded(project / "results/comparison" / origin.scale, origin.name)
     columns = [column for column in HEADLINE if encoder.predicts or column not in OF_PREDICTOR]
     measured = [Measured(column, _interval(row, column), _interval(recorded, column)) for column in columns]
     return [one for one in measured if not np.isnan(one.again[0])]
@@ -119,12 +119,13 @@ def _row(
         return metrics_table([load_runs(name, [Path(made)])], params.evaluation).iloc[0]
 
 
-def _recorded(path: Path, name: str) -> "pd.Series[Any]":
-    """The row of the comparison; an empty one where there is none."""
-    if not path.is_file():
-        return pd.Series(dtype=float)
-    table = read_rows(path, [])
-    return table.set_index("name").reindex([name]).iloc[0]
+def _recorded(comparison: Path, name: str) -> "pd.Series[Any]":
+    """Its row of metrics.csv, or of the first set that a scenario is a member of; an empty one where there is none."""
+    for path in (comparison / "metrics.csv", *sorted((comparison / "ablations").glob("*.csv"))):
+        table = read_table(path) if path.is_file() else pd.DataFrame()
+        if "name" in table and (rows := table[table["name"] == name]).size:
+            return rows.iloc[0]
+    return pd.Series(dtype=float)
 
 
 def _interval(row: "pd.Series[Any]", column: str) -> Interval:

@@ -74,6 +74,13 @@ def test_a_scenario_is_recorded_diagnosed_and_measured_as_a_phase_is(compared: P
     assert {"encoder.safetensors", "scores.csv", "diagnosis.json"} <= files["phase1"]
 
 
+def test_an_encoder_of_a_scenario_is_published_by_its_name(copy: Project) -> None:
+    folder = "results/encoders/tiny"
+    copy.run("snakemake", "--", f"{folder}/refresh_off.safetensors")
+    assert {path.name for path in (copy.path / folder).iterdir()} == {"refresh_off.safetensors", "refresh_off.md"}
+    assert "# Encoder of refresh_off" in (copy.path / folder / "refresh_off.md").read_text()
+
+
 def test_a_set_with_every_phase_is_judged_by_its_scenarios(compared: Project) -> None:
     folder = compared.path / "results/comparison/tiny"
     for name, key in (("gates", "condition"), ("risks", "risk")):

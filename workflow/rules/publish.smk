@@ -1,4 +1,5 @@
-# Encoders to give away: `snakemake publish` makes one per phase, small enough for git.
+# Encoders to give away, small enough for git: `snakemake publish` makes one of every phase, and one of a scenario is made
+# by the name of its file.
 
 
 rule publish_encoder:
@@ -6,7 +7,6 @@ rule publish_encoder:
         encoders=lambda wildcards: run_files("encoder.safetensors", [wildcards.phase]),
         runs=lambda wildcards: run_files("run.json", [wildcards.phase]),
         scores=lambda wildcards: run_files("scores.csv", [wildcards.phase]),
-        metrics=rules.compare_phases.output.metrics,
         code=code("publish_encoder"),
     output:
         encoder="results/encoders/{scale}/{phase}.safetensors",

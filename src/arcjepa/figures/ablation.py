@@ -117,9 +117,14 @@ def _draw_measure(axes: Axes, table: pd.DataFrame, measure: str) -> None:
     for row, (name, interval) in enumerate(zip(names, intervals, strict=True)):
         if interval.known:
             _draw_dot(axes, row, interval, name, row == 0 or _apart(table, name, measure))
-            put_value(axes, row, f"{interval.value:#.3g}".rstrip("."))
+            put_value(axes, row, _digits(interval.value))
         else:
             put_value(axes, row, style.NOT_RUN if table["seeds"].iloc[row] == 0 else "–")
+
+
+def _digits(value: float) -> str:
+    """Three decimals below 1, three digits from there on."""
+    return f"{value:.3f}" if abs(value) < 1 else f"{value:#.3g}".rstrip(".")
 
 
 def _draw_reference(axes: Axes, interval: Interval) -> None:
