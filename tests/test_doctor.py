@@ -93,6 +93,18 @@ def reused_rwlock(place: Path) -> None:
     (place / ".dvc/tmp/rwlock").write_text(json.dumps(held))
 
 
+def torn_config(place: Path) -> None:
+    (place / ".dvc/config").write_text("[core\n")
+
+
+def unknown_remote(place: Path) -> None:
+    (place / ".dvc/config").write_text("[core]\n    remote = store\n")
+
+
+def absent_remote(place: Path) -> None:
+    (place / ".dvc/config.local").write_text('[remote "store"]\n    url = ../no-such-folder\n')
+
+
 def git_lock(place: Path) -> None:
     (place / ".git/index.lock").touch()
 
@@ -115,6 +127,14 @@ def want_gpu(place: Path) -> None:
         (foreign_link, "your tasks", "fail", ["evil: is a link that leads out", "type: ls"]),
         (torn_rwlock, "dvc", "fail", [".dvc/tmp/rwlock is damaged", "type: rm .dvc/tmp/rwlock"]),
         (reused_rwlock, "dvc", "warn", [str(os.getpid()), "no dvc by now", "type: rm .dvc/tmp/rwlock"]),
+        (torn_config, "remotes", "fail", ["'[core'", "at line 1", "type: git diff .dvc/config"]),
+        (unknown_remote, "remotes", "fail", ["core.remote is 'store'; allowed are none", "type: git diff .dvc/config"]),
+        (
+            absent_remote,
+            "remotes",
+            "warn",
+            ["store is", "no-such-folder, which is no folder", "dvc remote modify store"],
+        ),
         (git_lock, "git", "fail", ["index.lock", "type: rm .git/index.lock"]),
         (want_gpu, "gpu", "fail", ["no GPU, and no NVIDIA driver", "device=auto"]),
     ],

@@ -20,6 +20,7 @@ from arcjepa.errors import UserError
 from arcjepa.files import counted, enumerated
 from arcjepa.leftovers import dead_writes, foreign_dvc_holders, incomplete_outputs, live_snakemakes, locks
 from arcjepa.provenance import commit
+from arcjepa.remotes import dvc_remotes
 from arcjepa.users import user_paths
 
 OLDEST_PYTHON = (3, 11)
@@ -61,8 +62,8 @@ class Finding(NamedTuple):
 def examine_place(root: Path) -> list[Finding]:
     """All findings on the project in `root` and on this machine."""
     examinations: tuple[Callable[[Path], Iterator[Finding]], ...] = (
-        *(_python, _packages, _params, _user_tasks, _git, _snakemake_lock, _dvc_lock, _incomplete, _dead_writes),
-        *(_disk, _writable, _gpu, _slurm),
+        *(_python, _packages, _params, _user_tasks, _git, _snakemake_lock, _dvc_lock, _remotes),
+        *(_incomplete, _dead_writes, _disk, _writable, _gpu, _slurm),
     )
     return [finding for examine in examinations for finding in examine(root)]
 
@@ -167,6 +168,24 @@ def _dvc_lock(root: Path) -> Iterator[Finding]:
         yield Finding("warn", "dvc", text, "rm .dvc/tmp/rwlock")
     else:
         yield Finding("ok", "dvc", "no lock that was left behind")
+
+
+def _remotes(root: Path) -> Iterator[Finding]:
+    try:
+        remotes = dvc_remotes(root)
+    except ImportError:
+        return  # as `packages` tells
+    except UserError as error:
+        yield Finding("fail", "remotes", str(error), "git diff .dvc/config; cat .dvc/config.local")
+        return
+    for name in remotes.absent:
+        text = f"{name} is {remotes.urls[name]}, which is no folder: dvc pull finds nothing there"
+        yield Finding(
+            "warn", "remotes", text, f"dvc remote modify {quote(name)} url FOLDER, or dvc push (which makes it)"
+        )
+    if not remotes.absent:
+        default = f", by default {remotes.default}" if remotes.default else ""
+        yield Finding("ok", "remotes", f"{counted(len(remotes.urls), 'remote')} of DVC{default}")
 
 
 def _incomplete(root: Path) -> Iterator[Finding]:

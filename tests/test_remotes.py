@@ -1,0 +1,55 @@
+"""What DVC's configuration says of its remotes, and what it is refused for."""
+
+from pathlib import Path
+
+import pytest
+
+from arcjepa.errors import UserError
+from arcjepa.remotes import Remotes, dvc_remotes
+
+TWO = """[core]
+    remote = store
+['remote "store"']
+    url = ../../kept
+['remote "cloud"']
+    url = s3://bucket/kept
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "project/.dvc").mkdir(parents=True)
+    return tmp_path / "project"
+
+
+def test_remotes_are_named_and_folders_looked_for(project: Path) -> None:
+    (project / ".dvc/config").write_text(TWO)
+    kept = project.parent / "kept"
+    found = dvc_remotes(project)
+    assert found == Remotes({"store": str(kept), "cloud": "s3://bucket/kept"}, "store")
+    assert found.absent == ["store"]
+    kept.mkdir()
+    assert dvc_remotes(project).absent == []
+
+
+def test_a_local_configuration_is_laid_over(project: Path) -> None:
+    (project / ".dvc/config").write_text(TWO)
+    (project / ".dvc/config.local").write_text("[core]\n    remote = cloud\n")
+    assert dvc_remotes(project).default == "cloud"
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("[core\n", "at line 1"),
+        ("[core]\n    analytics = maybe\n", "expected true or false"),
+        ("[core]\n    remote = shop\n", "'shop'; allowed are none"),
+        (TWO.replace("= store", "= shop"), "'shop'; allowed are cloud, store"),
+    ],
+)
+def test_what_dvc_cannot_use_is_one_line(project: Path, text: str, part: str) -> None:
+    (project / ".dvc/config").write_text(text)
+    with pytest.raises(UserError) as error:
+        dvc_remotes(project)
+    assert part in str(error.value)
+    assert "\n" not in str(error.value)
