@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from model_cases import PARAMS
 
-from arcjepa import doctor
+from arcjepa import asking, doctor
 from arcjepa.cli import main
 from arcjepa.doctor import Finding, examine_place
 from arcjepa.leftovers import dead_writes, foreign_dvc_holders, incomplete_outputs, is_alive, live_snakemakes
@@ -36,8 +36,10 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", "-C", str(tmp_path)]
     for words in (["init", "-q"], ["add", "params.yaml"], ["commit", "-qm", "state"]):
         subprocess.run([*git, *words], check=True)
-    monkeypatch.setattr(doctor, "_driver", lambda: ("", 0))
+    monkeypatch.setattr(doctor, "driver", lambda: ("", 0))
     monkeypatch.setattr(shutil, "which", lambda name: None)
+    for whose in ("GLOBAL", "SYSTEM"):
+        monkeypatch.setenv(f"DVC_{whose}_CONFIG_DIR", str(tmp_path / "nobody"))
     return tmp_path
 
 
@@ -190,8 +192,8 @@ def test_a_folder_that_cannot_be_written_is_named(place: Path, monkeypatch: pyte
 def test_driver_and_torch_are_compared(
     place: Path, monkeypatch: pytest.MonkeyPatch, able: str, count: int, wheel: str, level: str
 ) -> None:
-    monkeypatch.setattr(doctor, "_driver", lambda: (able, count))
-    monkeypatch.setattr(doctor, "_torch_cuda", lambda: wheel)
+    monkeypatch.setattr(doctor, "driver", lambda: (able, count))
+    monkeypatch.setattr(doctor, "torch_cuda", lambda: wheel)
     assert found(place, "gpu").level == level
 
 
@@ -218,7 +220,7 @@ def test_ranks_are_compared_with_the_gpus(
     path = place / "params.yaml"
     changed = path.read_text().replace("\nranks: 1 ", f"\nranks: {ranks} ").replace("device: auto", f"device: {device}")
     path.write_text(changed)
-    monkeypatch.setattr(doctor, "_driver", lambda: ("12.8", gpus))
+    monkeypatch.setattr(doctor, "driver", lambda: ("12.8", gpus))
     finding = found(place, "ranks")
     assert (finding.level, finding.command) == (level, command)
     assert f"{ranks} in params.yaml" in finding.text
@@ -231,7 +233,7 @@ def test_ranks_of_slurm_jobs_are_no_matter_of_this_machine(
 ) -> None:
     path = place / "params.yaml"
     path.write_text(path.read_text().replace("\nranks: 1 ", f"\nranks: {ranks} "))
-    monkeypatch.setattr(doctor, "_driver", lambda: ("12.8", 2))
+    monkeypatch.setattr(doctor, "driver", lambda: ("12.8", 2))
     monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
     finding = found(place, "ranks")
     assert finding.level == "ok"
@@ -266,9 +268,9 @@ def test_slurm_is_asked_and_not_waited_for(
     for name in doctor.SLURM:
         put_program(place / "bin", name, script)
     monkeypatch.undo()
-    monkeypatch.setattr(doctor, "_driver", lambda: ("", 0))
+    monkeypatch.setattr(doctor, "driver", lambda: ("", 0))
     monkeypatch.setenv("PATH", f"{place / 'bin'}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr(doctor, "WAIT", 1)
+    monkeypatch.setattr(asking, "WAIT", 1)
     started = time.monotonic()
     finding = found(place, "slurm")
     assert time.monotonic() - started < 20

@@ -17,7 +17,9 @@ TWO = """[core]
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for whose in ("GLOBAL", "SYSTEM"):
+        monkeypatch.setenv(f"DVC_{whose}_CONFIG_DIR", str(tmp_path / "nobody"))
     (tmp_path / "project/.dvc").mkdir(parents=True)
     return tmp_path / "project"
 

@@ -6,7 +6,6 @@ Nothing is changed, nothing is waited for without end, and torch is not imported
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -15,6 +14,8 @@ from pathlib import Path
 from shlex import quote
 from typing import NamedTuple
 
+from arcjepa import asking
+from arcjepa.asking import ask, driver, torch_cuda
 from arcjepa.config import Params, load
 from arcjepa.errors import UserError
 from arcjepa.files import counted, enumerated
@@ -27,19 +28,9 @@ OLDEST_PYTHON = (3, 11)
 LITTLE_DISK, LEAST_DISK = 3 * 2**30, 2**29
 """Bytes: a run of scale laptop with its environment takes 2.4 GB."""
 FEW_FILES = 10_000
-WAIT = 10
-"""Seconds that another program may take to answer."""
 WRITTEN = (".", "data", "results", "logs", ".snakemake", ".dvc")
 OURS = ("snakemake", "dvc", "torch", "numpy", "pydantic", "safetensors")
 """Packages whose version is told where it is right, too."""
-ASK_DRIVER = """
-import ctypes
-driver, able, count = ctypes.CDLL("libcuda.so.1"), ctypes.c_int(), ctypes.c_int()
-driver.cuDriverGetVersion(ctypes.byref(able))
-driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count))
-print(able.value, count.value)
-"""
-"""A program that prints the version of CUDA that the driver can, and the number of GPUs."""
 MOST_RANKS = 8
 """As `ranks.MOST`, without torch."""
 SLURM = ("sbatch", "squeue", "sacct", "scontrol")
@@ -132,7 +123,7 @@ def _git(root: Path) -> Iterator[Finding]:
     if not head:
         yield Finding("warn", "git", "no commit here, so results are stamped with none", "git init; git add -A")
         return
-    done = _ask("git", "-C", str(root), "status", "--porcelain")
+    done = ask("git", "-C", str(root), "status", "--porcelain")
     changed = [] if done is None else [line[3:] for line in done.splitlines()]
     if (root / ".git/index.lock").exists():
         yield Finding("fail", "git", ".git/index.lock: another git is at work, or was killed", "rm .git/index.lock")
@@ -240,10 +231,10 @@ def _writable(root: Path) -> Iterator[Finding]:
 
 def _gpu(root: Path) -> Iterator[Finding]:
     """What CUDA the driver can, and what CUDA torch was made for."""
-    able, count = _driver()
+    able, count = driver()
     params = _settings(root)
     yield from _ranks(params, count) if params else ()
-    wheel = _torch_cuda()
+    wheel = torch_cuda()
     has = f"{counted(count, 'GPU')}, driver for CUDA {able}, torch for {wheel or 'the CPU alone'}"
     if not count:
         text = f"no GPU, {f'though a driver for CUDA {able}' if able else 'and no NVIDIA driver'}"
@@ -275,26 +266,11 @@ def _ranks(params: Params, gpus: int) -> Iterator[Finding]:
         yield Finding("fail" if gpus else "warn", "ranks", text, f"snakemake --config ranks={fitting}")
 
 
-def _driver() -> tuple[str, int]:
-    """The CUDA that NVIDIA's driver can, "" for no driver, and how many GPUs it finds; asked by another process."""
-    answer = (_ask(sys.executable, "-c", ASK_DRIVER) or "").split()
-    return (f"{int(answer[0]) // 1000}.{int(answer[0]) % 1000 // 10}", int(answer[1])) if len(answer) == 2 else ("", 0)
-
-
 def _settings(root: Path) -> Params | None:
     try:
         return load(root / "params.yaml")
     except UserError:  # told by another line
         return None
-
-
-def _torch_cuda() -> str:
-    """The CUDA that torch was made for, from its files; "" for none."""
-    files = [Path(place, "torch/version.py") for place in sys.path]
-    for file in filter(Path.is_file, files):
-        found = re.search(r"^cuda[^=]*= '([\d.]+)'", file.read_text(encoding="utf-8"), re.MULTILINE)
-        return found[1] if found else ""
-    return ""
 
 
 def _slurm(root: Path) -> Iterator[Finding]:
@@ -303,16 +279,7 @@ def _slurm(root: Path) -> Iterator[Finding]:
         yield Finding("ok", "slurm", "not on this machine: `snakemake` runs here, `snakemake --profile slurm` cannot")
     elif lacking:
         yield Finding("warn", "slurm", f"without {', '.join(lacking)}", "module load slurm, or ask for the clients")
-    elif (answer := _ask("scontrol", "ping")) is None or "UP" not in answer:
-        yield Finding("warn", "slurm", f"no controller answered within {WAIT} s", "scontrol ping; sinfo")
+    elif (answer := ask("scontrol", "ping")) is None or "UP" not in answer:
+        yield Finding("warn", "slurm", f"no controller answered within {asking.WAIT} s", "scontrol ping; sinfo")
     else:
         yield Finding("ok", "slurm", " ".join(answer.split())[:80])
-
-
-def _ask(*command: str) -> str | None:
-    """What a program prints; None where it fails, or takes too long."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=WAIT)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout
