@@ -22,7 +22,7 @@ ABOUT = (
     "for each, and the batch of one GPU on every one of them: that of production, and a larger one. `% of linear` is "
     "sequences/s against so many times those of one GPU alone, round by round in the same run. Steps wait for all."
 )
-CHARTS = (Chart("ranks", "Sequences a second against ranks", "ranks", "sequences/s"),)
+CHARTS = (Chart("ranks", "Sequences a second against ranks, with production's batch", "ranks", "sequences/s"),)
 COUNTS = (1, 2, 4, 8)
 ROUNDS, STEPS, WARM_UP = 7, 100, 5
 PATIENCE = 600.0

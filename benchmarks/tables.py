@@ -1,11 +1,13 @@
 """Rows as a CSV file with one value a line, and as tables in Markdown."""
 
 import csv
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from benchmarks.measuring import FAILED, Row
 
+SIZE = re.compile(r"([^= ][^=]*)=(\S+)")
 COLUMNS = ("part", "form", "at", "measure", "value")
 
 
@@ -26,7 +28,7 @@ def read_csv(path: Path) -> list[Row]:
     number = 0
     with path.open(newline="", encoding="utf-8") as file:
         for line in csv.DictReader(file):
-            at = {name: float(size) for name, size in (part.split("=") for part in line["at"].split())}
+            at = {name: float(size) for name, size in SIZE.findall(line["at"])}
             key = (line["part"], line["form"], line["at"], str(number))
             if key in found and line["measure"] in found[key].values:  # the next row of the same form and size
                 number += 1

@@ -58,6 +58,7 @@ def test_csv_gives_rows_back(tmp_path: Path) -> None:
         Row("sigreg", "ours", {"N": 512, "slices": 1024}, {"ms": 1.5, "note": "no CUDA graph"}),
         Row("sigreg", "ours", {"N": 512, "slices": 1024}, {"ms": 1.25}),
         Row("training", "phase1", {}, {FAILED: "took too long"}),
+        Row("ranks", "phase2", {"ranks": 2, "sequences a rank": 2048}, {"ms a step": 12.5}),
     ]
     tables.write_csv(tmp_path / "rows.csv", rows)
     assert tables.read_csv(tmp_path / "rows.csv") == rows

@@ -128,6 +128,15 @@ def test_the_smaller_of_the_two_changes_is_told():
     )
 
 
+def test_of_equal_changes_the_one_with_fewest_values_is_told():
+    brings = "loss.hard_negatives.enabled off → on; loss.hard_negatives.temperature = 0.5"
+    step = "loss.hard_negatives.temperature 0.14 → 0.5"
+    member = pd.Series({"name": "soft", "changes": brings, "step": step, "over": "hard: optimizer.clip 0.5 → 1"})
+    assert told_change(member, 2) == f"then {step}"
+    assert told_change(member.replace({step: brings}), 2, ["hard"]) == "hard: optimizer.clip 0.5 → 1"
+    assert told_change(member.replace({step: brings}), 2, ["other"]) == brings
+
+
 @pytest.mark.slow
 def test_a_2_x_2_has_a_line_without_and_one_with_the_second_change():
     figure = plot_ablation("refresh_by_relational", table("refresh_by_relational"), effects())

@@ -71,8 +71,9 @@ def _label_rows(axes: Axes, table: pd.DataFrame | None, count: int) -> None:
     axes.set_ylim(count - 0.4, -0.6)
     axes.set_yticks([])
     axes.grid(False, axis="y")
+    members = [] if table is None else [str(name) for name in table["name"]]
     for row, (_, member) in enumerate([] if table is None else table.iterrows()):
-        told = _wrapped(told_change(member, row))
+        told = _wrapped(told_change(member, row, members))
         look = style.look(str(member["name"]))
         colour = look.colour if member["name"] in style.LOOKS else style.INK
         _write(axes, (row, 5 * len(told) - 2), look.label, 7, colour)
@@ -81,8 +82,9 @@ def _label_rows(axes: Axes, table: pd.DataFrame | None, count: int) -> None:
 
 
 def _wrapped(told: str) -> list[str]:
-    """Two lines at most, broken between changes."""
-    kept = "; ".join(change.replace(" ", NO_BREAK) for change in told.split("; "))
+    """Two lines at most, broken between changes, or before the value of one that is too long for a line."""
+    changes = [change if len(change) > WRAP else change.replace(" ", NO_BREAK) for change in told.split("; ")]
+    kept = "; ".join(changes).replace(" → ", f"{NO_BREAK}→{NO_BREAK}")
     return textwrap.wrap(kept, WRAP, max_lines=2, placeholder=" …")
 
 
@@ -94,8 +96,12 @@ def _write(axes: Axes, place: tuple[int, float], text: str, size: float, colour:
     )  # fmt: skip
 
 
-def told_change(member: pd.Series, row: int) -> str:
-    """What differs from the reference, or from the row above ("then ...") or the parent where that is less."""
+def told_change(member: pd.Series, row: int, members: Sequence[str] = ()) -> str:
+    """What differs from the reference, or from the row above ("then ...") or the parent where that is less.
+
+    Of those that change as much it is the one that brings fewest values with it ("name = value"); the parent then has
+    to be one of `members`.
+    """
     changes, step, over = (
         "" if pd.isna(member[column]) else str(member[column]) for column in ("changes", "step", "over")
     )
@@ -104,7 +110,10 @@ def told_change(member: pd.Series, row: int) -> str:
     if member["name"] == CONTROL:
         return "control"
     told = [changes, f"then {step}", *filter(None, [over])]
-    return min(told, key=lambda text: text.count("→"))
+    least = min(text.count("→") for text in told)
+    equal = [text for text in told if text.count("→") == least]
+    shown = [text for text in equal if text != over or over.partition(": ")[0] in members] or equal
+    return min(shown, key=lambda text: text.count(" = "))
 
 
 def _draw_measure(axes: Axes, table: pd.DataFrame, measure: str) -> None:
