@@ -1,5 +1,6 @@
 """What DVC's configuration says of its remotes, and what it is refused for."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,9 @@ def test_a_local_configuration_is_laid_over(project: Path) -> None:
         ("[core]\n    analytics = maybe\n", "expected true or false"),
         ("[core]\n    remote = shop\n", "'shop'; allowed are none"),
         (TWO.replace("= store", "= shop"), "'shop'; allowed are cloud, store"),
+        (TWO.replace("= ../../kept", "= ../a, b"), "got 'list'"),
+        (TWO.replace("= ../../kept", "= %(kept)s"), 'missing option "kept"'),
+        ("remote = store\n", "expected a dictionary"),
     ],
 )
 def test_what_dvc_cannot_use_is_one_line(project: Path, text: str, part: str) -> None:
@@ -55,3 +59,25 @@ def test_what_dvc_cannot_use_is_one_line(project: Path, text: str, part: str) ->
         dvc_remotes(project)
     assert part in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_what_is_no_file_is_not_waited_for(project: Path) -> None:
+    os.mkfifo(project / ".dvc/config.local")
+    with pytest.raises(UserError, match=r"config\.local: is no file"):
+        dvc_remotes(project)
+
+
+def test_what_cannot_be_opened_is_one_line(project: Path) -> None:
+    (project / ".dvc/config").symlink_to(project / ".dvc/config")
+    with pytest.raises(UserError, match="Too many levels"):
+        dvc_remotes(project)
+
+
+def test_an_empty_default_is_none_as_for_dvc(project: Path) -> None:
+    (project / ".dvc/config").write_text("[core]\n    remote =\n")
+    assert dvc_remotes(project) == Remotes({}, None)
+
+
+def test_a_path_that_no_folder_can_have_is_absent(project: Path) -> None:
+    (project / ".dvc/config").write_text(f"['remote \"store\"']\n    url = /{5000 * 'x'}\n")
+    assert dvc_remotes(project).absent == ["store"]

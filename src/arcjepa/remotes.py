@@ -1,5 +1,6 @@
 """Where DVC sends data to, by .dvc/config and .dvc/config.local."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,8 @@ class Remotes:
     @property
     def absent(self) -> list[str]:
         """Names of those that are folders which are not there; others are not asked, as that may wait for a network."""
-        return [name for name, url in self.urls.items() if "://" not in url and not Path(url).is_dir()]
+        # Path.is_dir would raise where a name is too long.
+        return [name for name, url in self.urls.items() if "://" not in url and not os.path.isdir(url)]
 
 
 def dvc_remotes(root: Path) -> Remotes:
@@ -25,14 +27,21 @@ def dvc_remotes(root: Path) -> Remotes:
 
     Errors: UserError for a configuration that DVC cannot read, or whose default remote is none.
     """
-    from dvc.config import Config, ConfigError  # who asks where packages may be missing goes on without it
+    # Here, as who asks where packages may be missing goes on without them.
+    from configobj import ConfigObjError
+    from dvc.config import Config, ConfigError
+    from voluptuous import Invalid
 
+    for path in (root / ".dvc/config", root / ".dvc/config.local"):
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise UserError(f"{path}: is no file")
     try:
         config = Config(str(root / ".dvc"))
-    except ConfigError as error:
+    # DVC passes on what its readers raise of a value that is no text, such as `url = a, b`, which is a list.
+    except (ConfigError, ConfigObjError, Invalid, TypeError, OSError) as error:
         raise UserError(f".dvc: {' '.join(str(error).split())}") from None
     urls, default = {name: remote["url"] for name, remote in config["remote"].items()}, config["core"].get("remote")
-    if default not in {None, *urls}:
+    if default and default not in urls:
         allowed = ", ".join(sorted(urls)) or "none, as there is no remote"
         raise UserError(f".dvc/config: core.remote is {default!r}; allowed are {allowed}")
-    return Remotes(urls, default)
+    return Remotes(urls, default or None)
