@@ -13,7 +13,7 @@ from arcjepa.comparison import HEADLINE, load_runs, metrics_table
 from arcjepa.encoder_files import load_encoder, publish_encoder, save_encoder
 from arcjepa.errors import UserError
 from arcjepa.evaluation import evaluate
-from arcjepa.remeasuring import OF_PREDICTOR, Origin, measure_again
+from arcjepa.remeasuring import BOUNDS, OF_PREDICTOR, Origin, measure_again
 from arcjepa.scores import save_scores
 
 
@@ -66,6 +66,15 @@ def test_what_no_comparison_has_is_a_dash(project: Path, monkeypatch: pytest.Mon
     assert all(str(one).endswith(" -") for one in measure_again(other, project))
 
 
+def test_what_an_encoder_has_not_is_not_told(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_codes = pd.Series(1.0, index=BOUNDS)
+    without_codes["code_usage"] = np.nan
+    monkeypatch.setattr(remeasuring, "_data", lambda folder, scale: DATA)
+    monkeypatch.setattr(remeasuring, "_row", lambda *arguments: without_codes)
+    told = [one.column for one in measure_again(project / "results/encoders/tiny/phase2.safetensors", project)]
+    assert told == [column for column in HEADLINE if column not in ("code_usage", *OF_PREDICTOR)]
+
+
 @pytest.mark.slow
 def test_a_scenario_is_looked_up_in_the_sets(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remeasuring, "_data", lambda folder, scale: DATA)
@@ -74,10 +83,25 @@ def test_a_scenario_is_looked_up_in_the_sets(project: Path, monkeypatch: pytest.
     scenario.write_bytes((project / "results/encoders/tiny/phase2.safetensors").read_bytes())
     sets.mkdir()
     (sets / "beyond-effects.csv").write_text("quantity,effect,value\nval_nce,window,2.0\n")
-    (sets / "beyond.csv").write_text("name,readout_nce,readout_nce_low,readout_nce_high\ncombined,2.0,1.5,2.5\n")
+    columns = "name,readout_nce,readout_nce_low,readout_nce_high"
+    (sets / "beyond.csv").write_text(f"{columns}\ncombined,2.0,1.5,2.5\nphase2,2.0,1.5,2.5\n")
     again = {one.column: one.recorded for one in measure_again(scenario, project)}
     assert again.pop("readout_nce") == (2.0, 1.5, 2.5)
     assert np.isnan(list(again.values())).all()
+    phase = measure_again(scenario.with_name("phase2.safetensors"), project)
+    assert {one.recorded for one in phase} == {(1.0, 1.0, 1.0)}
+
+
+@pytest.mark.slow
+def test_a_comparison_that_was_edited_is_named(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remeasuring, "_data", lambda folder, scale: DATA)
+    scenario = project / "results/encoders/tiny/edited.safetensors"
+    sets = project / "results/comparison/tiny/ablations"
+    scenario.write_bytes((project / "results/encoders/tiny/phase2.safetensors").read_bytes())
+    sets.mkdir(exist_ok=True)
+    (sets / "edited.csv").write_text("name,val_nce,val_nce_low,val_nce_high\nedited,x,1.5,2.5\n")
+    with pytest.raises(UserError, match=r"edited\.csv: edited: .*'x'; make it again with `snakemake --force"):
+        measure_again(scenario, project)
 
 
 def test_data_that_are_not_there_are_named_with_what_makes_them(project: Path) -> None:
@@ -94,3 +118,12 @@ def test_a_file_says_by_its_place_whose_it_is(tmp_path: Path) -> None:
             Origin.of(Path(elsewhere), scales)
     with pytest.raises(UserError, match=r"'encoders' is no scale.*results/encoders/SCALE"):
         Origin.of(tmp_path / "encoders/phase2.safetensors", scales)
+
+
+def test_a_link_into_a_cache_is_as_good_as_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "tiny/phase2/seed0/encoder.safetensors"
+    file.parent.mkdir(parents=True)
+    file.symlink_to(tmp_path / "cache/files/md5/ab/cdef")
+    assert Origin.of(file, ["tiny"]) == Origin("tiny", "phase2")
+    monkeypatch.chdir(file.parent)
+    assert Origin.of(Path(file.name), ["tiny"]) == Origin("tiny", "phase2")

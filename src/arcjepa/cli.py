@@ -81,8 +81,9 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = commands.add_parser(
         "evaluate",
         help="what an encoder's file measures, beside what is recorded of it",
-        description="Measure an encoder again on the data of its scale, and print it beside results/comparison/SCALE/"
-        "metrics.csv. Minutes on one core; what needs a predictor is left out where the file has none.",
+        description="Measure an encoder again on the data of its scale, and print it beside what results/comparison/"
+        "SCALE has of its phase, or of its scenario in a set. Minutes on one core; what needs a predictor is left out "
+        "where the file has none.",
     )
     evaluate.add_argument(
         "file", metavar="ENCODER", type=Path, help="results/encoders/SCALE/NAME.safetensors, or of a run"

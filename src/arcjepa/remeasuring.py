@@ -3,6 +3,7 @@
 What is published has no predictor: what its own predictor is measured by is left out then.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +20,8 @@ from arcjepa.encoder_files import load_encoder
 from arcjepa.errors import UserError
 from arcjepa.evaluation import EvaluationData, evaluate
 from arcjepa.evaluation_files import PREFIX, load_data
-from arcjepa.intervals import UNKNOWN, Interval
+from arcjepa.files import remake
+from arcjepa.intervals import Interval
 from arcjepa.params import did_you_mean, read_params
 from arcjepa.scores import save_scores
 from arcjepa.tables import read_table
@@ -28,6 +30,7 @@ from arcjepa.views import View
 
 OF_PREDICTOR = ("val_nce", "selection_nce", "ranking_a", "ranking_b", "ranking_c")
 """Columns of metrics.csv that depend on the encoder's own predictor."""
+BOUNDS = [column + end for column in HEADLINE for end in ("", "_low", "_high")]
 TEST_SETS = ("arc1", "arc2")
 TOKENS = ("training", "validation", *TEST_SETS, "rearc", "heldout", "synthetic-000", *(PREFIX + t for t in TEST_SETS))
 """What encoders are measured on, without users' own tasks."""
@@ -61,18 +64,20 @@ class Origin:
 
         Errors: UserError for any other place, naming it.
         """
-        above = [folder.name for folder in path.resolve().parents] + 3 * [""]
+        # A link is not followed: DVC may have put one into its cache in place of the file.
+        above = [folder.name for folder in Path(os.path.abspath(path)).parents] + 3 * [""]
         scale, name = (above[2], above[1]) if path.name == "encoder.safetensors" else (above[0], path.stem)
         if scale not in scales:
-            places = "results/encoders/SCALE/NAME.safetensors, results/runs/SCALE/NAME/seedN/encoder.safetensors"
-            raise UserError(f"{path}: {scale!r} is no scale{did_you_mean(scale, scales)}; allowed are {places}")
+            places = "results/encoders/SCALE/NAME.safetensors or results/runs/SCALE/NAME/seedN/encoder.safetensors"
+            raise UserError(f"{path}: {scale!r} is no scale{did_you_mean(scale, scales)}; its place has to be {places}")
         return cls(scale, name)
 
 
 def measure_again(path: Path, project: Path) -> list[Measured]:
     """Every headline column that the file's weights decide, in the order of metrics.csv.
 
-    Errors: UserError for a file that is no encoder of ours, and for data that are not there, with what makes them.
+    Errors: UserError for a file that is no encoder of ours or lies elsewhere, for a comparison that cannot be read, and
+    for data that are not there, with what makes them.
     """
     tree = read_params(project / "params.yaml")
     from_mapping(tree)  # whatever is wrong with it is told before its scales are read
@@ -124,13 +129,14 @@ def _recorded(comparison: Path, name: str) -> "pd.Series[Any]":
     for path in (comparison / "metrics.csv", *sorted((comparison / "ablations").glob("*.csv"))):
         table = read_table(path) if path.is_file() else pd.DataFrame()
         if "name" in table and (rows := table[table["name"] == name]).size:
-            return rows.iloc[0]
-    return pd.Series(dtype=float)
+            try:
+                return rows.iloc[0].reindex(BOUNDS).astype(float)
+            except ValueError as error:
+                raise UserError(f"{path}: {name}: {error}; make it again with `{remake(path)}`") from None
+    return pd.Series(index=BOUNDS, dtype=float)
 
 
 def _interval(row: "pd.Series[Any]", column: str) -> Interval:
-    if column not in row:
-        return UNKNOWN
     value, low, high = (float(row[column + end]) for end in ("", "_low", "_high"))
     return value, low, high
 
