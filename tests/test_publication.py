@@ -1,6 +1,7 @@
 """The encoder that is published is the median one by what is never reported."""
 
 import json
+from math import log
 from pathlib import Path
 
 import pandas as pd
@@ -40,7 +41,7 @@ def test_a_run_without_the_measure_is_named(tmp_path: Path) -> None:
 
 def test_a_card_says_what_was_trained_and_measured(tmp_path: Path) -> None:
     row = pd.Series({"seeds": 3} | {name + end: 0.25 for name in MEASURES for end in ("", "_low", "_high")})
-    row["ranking_c"] = float("nan")
+    row["ranking_c"], row["nce_chance"] = float("nan"), log(128)
     own = row.replace(0.25, 0.375)
     card = model_card("phase2", "tiny", run(tmp_path / "seed4", 1.0), own, row)
     for text in (
@@ -53,4 +54,5 @@ def test_a_card_says_what_was_trained_and_measured(tmp_path: Path) -> None:
     ):
         assert text in card
     assert "| 0.375 | 0.250 [0.250, 0.250] |" in card
+    assert "| read-out, nats among 128 targets (chance 4.85) |" in card
     assert "| ranking C" not in card

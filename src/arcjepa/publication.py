@@ -1,6 +1,7 @@
 """Which encoder of a phase or scenario is published, and the card that says what it is."""
 
 from collections.abc import Sequence
+from math import exp
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from arcjepa.tables import read_table
 CHOSEN_BY = "selection_nce"
 """The measure on tasks that are never reported, by which the seed is chosen: in nats, less is better."""
 MEASURES = {
-    "readout_nce": "read-out, nats among 8,192 targets (chance 9.01)",
+    "readout_nce": "read-out, nats among {pool:,.0f} targets (chance {chance:.2f})",
     "val_nce": "own predictor, nats (the predictor is not in the file)",
     "ranking_a": "ranking A, share right (own predictor)",
     "ranking_b": "ranking B (own predictor)",
@@ -22,6 +23,7 @@ MEASURES = {
     "retrieval_rearc": "RE-ARC retrieval, share right",
     "effective_rank_target": "effective rank of targets",
 }
+"""What the card says of each; `pool` targets, of which a guess costs `chance` nats."""
 
 
 def median_run(folders: Sequence[Path]) -> Path:
@@ -47,11 +49,12 @@ def model_card(phase: str, scale: str, run: Path, own: "pd.Series[Any]", row: "p
 
     Rows as of metrics.csv: `own` of this seed alone, `row` of all seeds.
     """
-    record, seeds = read_object(run / "run.json"), int(row["seeds"])
+    record, seeds, chance = read_object(run / "run.json"), int(row["seeds"]), float(row["nce_chance"])
     settings, model = record["settings"], record["settings"]["model"]
+    said = {name: text.format(pool=exp(chance), chance=chance) for name, text in MEASURES.items()}
     measured = [
         f"| {text} | {own[name]:.3f} | {row[name]:.3f} [{row[name + '_low']:.3f}, {row[name + '_high']:.3f}] |"
-        for name, text in MEASURES.items()
+        for name, text in said.items()
         if pd.notna(row[name])
     ]
     return f"""# Encoder of {phase}, scale {scale}
