@@ -13,7 +13,6 @@ import torch
 
 from benchmarks.charts import Chart
 from benchmarks.measuring import Job, Row, in_turn, ratio, seconds
-from benchmarks.settings import params_at
 from benchmarks.training import corpus_of, scale_of, settings_of, steps
 
 TITLE = "Several GPUs"
@@ -94,7 +93,7 @@ def _train(
     form_group(PATIENCE)
     params, name, _ = settings_of(scale, choice)
     batch = params.phase_settings(name).training.batch_size
-    params = params_at(scale, {"base.training.batch_size": ranks * batch})
+    params, _, _ = settings_of(scale, f"{choice}@batch={ranks * batch}")  # the last one counts
     trainer = Trainer(params.phase_settings(name), corpus_of(scratch, params, 0), 0, device)
     while True:
         count = told.recv()
