@@ -129,12 +129,32 @@ def test_the_smaller_of_the_two_changes_is_told():
 
 
 def test_of_equal_changes_the_one_with_fewest_values_is_told():
-    brings = "loss.hard_negatives.enabled off → on; loss.hard_negatives.temperature = 0.5"
+    brings = "loss.teacher.enabled off → on; x = 0.5"
     step = "loss.hard_negatives.temperature 0.14 → 0.5"
     member = pd.Series({"name": "soft", "changes": brings, "step": step, "over": "hard: optimizer.clip 0.5 → 1"})
     assert told_change(member, 2) == f"then {step}"
     assert told_change(member.replace({step: brings}), 2, ["hard"]) == "hard: optimizer.clip 0.5 → 1"
     assert told_change(member.replace({step: brings}), 2, ["other"]) == brings
+
+
+@pytest.mark.parametrize(
+    ("told", "lines"),
+    [
+        ("sequence.window 3 → 7; training.epochs 80 → 12", ["sequence.window 3 → 7; training.epochs 80 → 12"]),
+        (
+            "loss.sigreg.enabled on → off; sequence.window 3 → 7",
+            ["loss.sigreg.enabled on → off;", "sequence.window 3 → 7"],
+        ),
+        ("then loss.hard_negatives.temperature 0.14 → 0.5", ["then loss.hard_negatives.temperature", "0.14 → 0.5"]),
+    ],
+)
+def test_changes_are_broken_between_them_and_before_a_value(told, lines):
+    assert [line.replace(ablation.NO_BREAK, " ") for line in ablation._wrapped(told)] == lines
+
+
+@pytest.mark.parametrize(("value", "shown"), [(0.0694, "0.069"), (0.9996, "1.000"), (1.2346, "1.23"), (59.39, "59.4")])
+def test_values_have_three_decimals_below_one_and_three_digits_above(value, shown):
+    assert ablation._digits(value) == shown
 
 
 @pytest.mark.slow
