@@ -159,6 +159,22 @@ def test_the_advice_on_leftovers_and_locks_of_dvc_works(place: Path) -> None:
         assert found(place, what).level == "ok"
 
 
+def test_remotes_are_counted_with_the_default_one(place: Path) -> None:
+    assert found(place, "remotes").text == "0 remotes of DVC"
+    (place / ".dvc/config").write_text('[core]\n    remote = store\n[remote "store"]\n    url = s3://bucket\n')
+    assert found(place, "remotes").text == "1 remote of DVC, by default store"
+
+
+def test_the_name_of_a_remote_is_one_word_for_the_shell(place: Path) -> None:
+    (place / ".dvc/config").write_text('[remote "my store"]\n    url = ../no-such-folder\n')
+    assert "modify 'my store' url" in found(place, "remotes").command
+
+
+def test_remotes_are_no_matter_where_dvc_is_missing(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "dvc.config", None)
+    assert "remotes" not in {finding.what for finding in examine_place(place)}
+
+
 Usage = namedtuple("Usage", "total used free")
 
 
