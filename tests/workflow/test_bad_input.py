@@ -76,6 +76,8 @@ def test_missing_gpu(finished: Project, options: list[str]) -> None:
 def test_unknown_target(finished: Project) -> None:
     assert "no target 'phase22'; did you mean phase2?" in complain(finished, "snakemake", "phase22")
     assert "no target 'lambdasweep'; did you mean lambda_sweep?" in complain(finished, "snakemake", "-n", "lambdasweep")
+    line = complain(finished, "snakemake", "-n", "results/encoders/tiny/combned.safetensors")
+    assert "no phase or scenario 'combned'; did you mean combined?" in line
 
 
 def test_odd_files_of_the_users_are_a_line_each_and_hold_up_no_good_one(project: Project) -> None:

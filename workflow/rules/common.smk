@@ -203,7 +203,8 @@ def tokens_of(names):
 
 def near_misses_of_phase(wildcards):
     """As input: near misses of validation and training outputs, for a phase whose loss has hard negatives."""
-    hard = PARAMS.phase_settings(wildcards.phase).loss.hard_negatives.enabled
+    with one_line_errors():  # of a name that is no phase or scenario
+        hard = PARAMS.phase_settings(wildcards.phase).loss.hard_negatives.enabled
     parts = ["validation", "training", *SHARDS] if hard else []
     return tokens_of(f"near-misses-{part}" for part in parts)
 
