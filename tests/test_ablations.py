@@ -9,6 +9,7 @@ import pytest
 from model_cases import tiny_params
 
 from arcjepa.ablations import (
+    COMPARED,
     INTERACTION,
     MEASURES,
     PAIRED,
@@ -33,14 +34,16 @@ DIFFICULTY = np.random.default_rng(3).normal(5.0, 1.5, TASKS)
 
 
 def write_run(folder: Path, nats: float, growth: float = 2.0, norm: float = 10.0) -> Path:
-    """A run whose predictions cost `nats` beyond the difficulty of each task."""
+    """A run whose predictions cost `nats` beyond the difficulty of each task, and are first among B so much oftener."""
     seed = int(folder.name.removeprefix("seed"))
     rng, scores = np.random.default_rng([seed, int(1000 * nats) + 5000]), Scores(record={"pool": {"size": 128}})
     ids, tasks = [f"t{i}" for i in range(TASKS)], np.arange(TASKS)
     for measure in PAIRED:
         scores.add_means(measure, "heldout", ids, tasks, [DIFFICULTY + nats + rng.normal(0, 0.05, TASKS)])
-    for measure in ("ranking_a", "ranking_b", "ranking_c"):
+    scores.add_means("selection_nce", "heldout", ids, tasks, [DIFFICULTY + 2 * nats])
+    for measure in ("ranking_a", "ranking_c"):
         scores.add_means(measure, "arc1", ids, tasks, [(rng.random(TASKS) < 0.5).astype(float)])
+    scores.add_means("ranking_b", "arc1", ids, tasks, [(tasks < TASKS * (0.5 + nats)).astype(float)])
     scores.add_scalar("effective_rank_target", "pool", (20.0, 0.5))
     save_scores(folder, scores)
     (folder / "run.json").write_text(json.dumps({"hyperparameters": ["a", "b", "c"]}))
@@ -72,12 +75,13 @@ def row(table: pd.DataFrame, name: str) -> pd.Series:
 
 def test_the_columns_are_those_that_are_read(tmp_path):
     table = ablation_table(made(tmp_path, dict.fromkeys(CROSSED, 0.0), 1), EVALUATION)
-    quantities = [*MEASURES, *RECORDED, *(f"{measure}_{other}" for other in ("change", "step") for measure in PAIRED)]
+    differences = [f"{measure}_{other}" for other in ("change", "step") for measure in COMPARED]
+    quantities = [*MEASURES, *RECORDED, *differences]
     named = [column for name in quantities for column in (name, f"{name}_low", f"{name}_high")]
     assert list(table) == ["name", "changes", "step", "over", "seeds", "hyperparameters", *named, "missing"]
     assert set(MEASURES) == {
-        "val_nce", "readout_nce", "ranking_a", "ranking_b", "ranking_c", "retrieval_rearc", "effective_rank_target",
-        "code_usage",
+        "val_nce", "readout_nce", "selection_nce", "val_nce_validation", "readout_nce_validation", "ranking_a",
+        "ranking_b", "ranking_c", "retrieval_rearc", "effective_rank_target", "code_usage",
     }  # fmt: skip
 
 
@@ -111,13 +115,17 @@ def test_what_changes_is_told_from_the_settings(tmp_path):
 def test_differences_are_from_the_reference_and_from_the_row_above(tmp_path):
     nats = {"phase1": 0.0, "no_teacher": 0.4, "no_sigreg": 0.1}
     table = ablation_table(made(tmp_path, nats), EVALUATION)
-    differences = [f"{measure}_{other}" for measure in PAIRED for other in ("change", "step")]
+    differences = [f"{measure}_{other}" for measure in COMPARED for other in ("change", "step")]
     assert row(table, "phase1")[differences].isna().all()
     for measure in PAIRED:
         assert row(table, "no_teacher")[f"{measure}_change"] == pytest.approx(0.4, abs=0.03)
         assert row(table, "no_sigreg")[f"{measure}_change"] == pytest.approx(0.1, abs=0.03)
         assert row(table, "no_sigreg")[f"{measure}_step"] == pytest.approx(-0.3, abs=0.03)
         assert row(table, "no_sigreg")[f"{measure}_step_high"] < 0
+    assert row(table, "no_teacher")["selection_nce_change"] == pytest.approx(0.8)
+    assert row(table, "no_sigreg")["selection_nce_step"] == pytest.approx(-0.6)
+    assert row(table, "no_teacher")["ranking_b_change"] == pytest.approx(0.4)
+    assert row(table, "no_sigreg")["ranking_b_step_high"] < 0
     assert row(table, "no_sigreg")["val_nce"] - row(table, "phase1")["val_nce"] == pytest.approx(
         row(table, "no_sigreg")["val_nce_change"]
     )

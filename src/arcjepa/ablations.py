@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from arcjepa.comparison import HEADLINE, Runs, difference, interval, load_runs, sums_of
+from arcjepa.comparison import FURTHER, HEADLINE, Runs, difference, interval, load_runs, sums_of
 from arcjepa.config import Params
 from arcjepa.data_settings import Evaluation
 from arcjepa.formulas import relational_growth
@@ -23,11 +23,14 @@ from arcjepa.settings import Phase
 from arcjepa.success_settings import Success
 from arcjepa.tables import read_table
 
-MEASURES = (
-    *("val_nce", "readout_nce", "ranking_a", "ranking_b", "ranking_c", "retrieval_rearc"),
-    *("effective_rank_target", "code_usage"),
-)
 PAIRED = ("val_nce", "readout_nce")
+COMPARED = (
+    *(*PAIRED, "selection_nce", "val_nce_validation", "readout_nce_validation"),
+    *("ranking_a", "ranking_b", "ranking_c", "retrieval_rearc"),
+)
+"""What a set's table has differences of; a 2 x 2 has effects on those of PAIRED."""
+MEASURES = (*COMPARED, "effective_rank_target", "code_usage")
+PARTS = HEADLINE | FURTHER
 EFFECTS = np.array([[-0.5, 0.5, -0.5, 0.5], [-0.5, -0.5, 0.5, 0.5], [1, -1, -1, 1]])
 """Main effect of the first and of the second change, and interaction, of (reference, first, second, both)."""
 INTERACTION = "interaction"
@@ -96,7 +99,7 @@ def ablation_table(members: Sequence[Member], settings: Evaluation, untrained: R
     M_low and M_high (95 %) stand right after each quantity M. `changes` are the settings that differ from the
     reference, `step` those that differ from the row above, `over` those from the parent. After the measures come
     quantities of the record over seeds, then M_change and M_step: the differences from the reference and from the row
-    above, below zero where the member is better.
+    above. A member is better where those of nats are below zero, and those of shares above.
     """
     rows = [_row(members, index, settings) for index in range(len(members))]
     rows += [_scores(untrained, members[0].runs, settings)] if untrained else []
@@ -113,8 +116,8 @@ def _row(members: Sequence[Member], index: int, settings: Evaluation) -> dict[st
     }
     for quantity in RECORDED:
         row |= _columns(quantity, over_seeds(list(member.recorded(quantity).values())))
-    for measure in PAIRED if index else ():
-        row |= _columns(f"{measure}_step", difference(member.runs, above.runs, *HEADLINE[measure], settings))
+    for measure in COMPARED if index else ():
+        row |= _columns(f"{measure}_step", difference(member.runs, above.runs, *PARTS[measure], settings))
     return row
 
 
@@ -123,13 +126,13 @@ def _scores(runs: Runs, reference: Runs | None, settings: Evaluation) -> dict[st
     row: dict[str, Any] = {"name": runs.name, "changes": "", "step": "", "over": "", "seeds": len(runs.scores)}
     row["hyperparameters"] = runs.hyperparameters
     for measure in MEASURES:
-        row |= _columns(measure, interval(runs, *HEADLINE[measure], settings))
+        row |= _columns(measure, interval(runs, *PARTS[measure], settings))
     for quantity in RECORDED:
         row |= _columns(quantity, UNKNOWN)
-    for measure in PAIRED:
-        known = difference(runs, reference, *HEADLINE[measure], settings) if reference else UNKNOWN
+    for measure in COMPARED:
+        known = difference(runs, reference, *PARTS[measure], settings) if reference else UNKNOWN
         row |= _columns(f"{measure}_change", known)
-    for measure in PAIRED:
+    for measure in COMPARED:
         row |= _columns(f"{measure}_step", UNKNOWN)
     return row | {"missing": " ".join(runs.missing)}
 
