@@ -53,8 +53,8 @@ def plot_ablation(name: str, table: pd.DataFrame, effects: pd.DataFrame | None =
         bottom=0.85,
     )  # fmt: skip
     key = (
-        "whisker: 95 % interval · line and band: the reference, on top · open: not apart from it by task (rank, codes: not tested)"
-        " · triangle: beyond the axis"
+        "whisker: 95 % interval · line and band: the reference, on top · open: not apart from it by task"
+        " (rank, codes: not tested) · triangle: beyond the axis"
     )
     figure, grid = style.panels(layout, f"Ablation {name}", key, missing)
     for axes, measure in zip(grid[:2].flat, MEASURES, strict=True):
