@@ -1,9 +1,16 @@
 """Damaged results: the next job says in one line which file it is and what to type, and what is typed helps."""
 
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 from conftest import NOTHING, Project
 
@@ -54,3 +61,49 @@ def test_a_damaged_file_is_noticed_and_the_advice_works(
         project.run(*advice.split())
     project.run("snakemake")
     assert NOTHING in project.run("snakemake", "-n")
+
+
+def test_a_training_whose_snakemake_was_killed_keeps_its_record(project: Project) -> None:
+    """Snakemake would delete what it is writing, once before the same job starts again and once when that fails."""
+    ours = ("snakemake", "--cores", "1", f"{RUN}/encoder.safetensors")
+    ours = (*ours, "--config", "base={training: {epochs: 100000}}")
+    steps, environment = project.path / RUN / "steps.csv", dict(os.environ)
+    environment.pop("PYTHONPATH", None)
+    killed = subprocess.Popen(
+        [sys.executable, "-m", *ours], cwd=project.path, env=environment, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        _wait(lambda: any(lines(steps)[1:]) and (project.path / RUN / "former").exists())
+        (training,) = [one for one in psutil.Process(killed.pid).children(recursive=True) if _trains(one)]
+        killed.send_signal(signal.SIGKILL)
+        killed.wait()
+        project.run("snakemake", "--unlock")
+        before = lines(steps)
+        output = project.run(*ours, status=1)
+        (line,) = [line for line in output.splitlines() if line.startswith("error: ")]
+        assert f"results/checkpoints/tiny/phase2/seed0/owner: process {training.pid} on " in line
+        assert "Traceback" not in output
+        assert lines(steps)[: len(before)] == before
+        training.terminate()
+        training.wait(120)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(killed.pid, signal.SIGKILL)
+    project.run("snakemake")
+    assert NOTHING in project.run("snakemake", "-n")
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text().split("\n")[:-1] if path.exists() else []
+
+
+def _trains(process: psutil.Process) -> bool:
+    return any("train_encoder" in word for word in process.cmdline()) and not process.children()
+
+
+def _wait(ready: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not ready():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)

@@ -1,13 +1,15 @@
 # One encoder per phase and seed.
 from arcjepa.former_runs import keep_former, settle_former
+from arcjepa.live_trainings import wait_for_trainings
 
 
 onstart:
     with one_line_errors():
         check_user_files()
-        for job in workflow.dag.needrun_jobs():
-            if job.rule.name == "train_encoder":
-                keep_former(Path(job.output.encoder).parent)
+        trainings = [job for job in workflow.dag.needrun_jobs() if job.rule.name == "train_encoder"]
+        wait_for_trainings(Path(job.params.checkpoints) for job in trainings)
+        for job in trainings:
+            keep_former(Path(job.output.encoder).parent)
 
 
 onsuccess:
