@@ -75,6 +75,10 @@ def test_missing_gpu(finished: Project, options: list[str]) -> None:
 
 def test_unknown_target(finished: Project) -> None:
     assert "no target 'phase22'; did you mean phase2?" in complain(finished, "snakemake", "phase22")
+    assert (
+        "'lambda_3' is a scenario, trained and compared with others of a set; type: snakemake lambda_sweep"
+        in complain(finished, "snakemake", "-n", "lambda_3")
+    )
     assert "no target 'lambdasweep'; did you mean lambda_sweep?" in complain(finished, "snakemake", "-n", "lambdasweep")
     line = complain(finished, "snakemake", "-n", "results/encoders/tiny/combned.safetensors")
     assert "no phase or scenario 'combned'; did you mean combined?" in line

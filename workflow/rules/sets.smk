@@ -50,7 +50,14 @@ def set_outputs(name):
 
 def no_such_target(wildcards):
     """As input of any other file without a folder: a target with a typo is told what there is."""
-    known = ["all", "publish", *PARAMS.names, *PARAMS.sets]
+    known = ["all", "publish", "evaluation_data", *PARAMS.names, *PARAMS.sets]
+    if sets := [
+        name for name, members in PARAMS.sets.items() if wildcards.target in members
+    ]:
+        raise SystemExit(
+            f"error: {wildcards.target!r} is a scenario, trained and compared with others of a set; "
+            f"type: snakemake {sets[0]}{''.join(f' (or {name})' for name in sets[1:])}"
+        )
     raise SystemExit(
         f"error: no target {wildcards.target!r}{did_you_mean(wildcards.target, known)}"
     )
