@@ -114,7 +114,7 @@ def interrupt(project: Project, *commands: str) -> str:
             time.sleep(0.1)
         job, node = project.run("squeue", "-h", "-t", "running", "-o", "%i %N").split()
         for command in commands:
-            project.run(*command.format(job=job, node=node, project=project.path).split())
+            project.run(*command.format(job=job, node=node, pid=running.pid, project=project.path).split())
         began = time.monotonic()
         while running.poll() is None:
             assert time.monotonic() - began < 300, printed.read()
@@ -137,6 +137,21 @@ def test_a_job_that_is_interrupted_ends_with_the_same_bits(
     assert ("going on after step " in (cluster.path / LOG).read_text()) == (event in GO_ON), printed
     assert made(cluster) == whole[1], printed
     assert not (cluster.path / "results/checkpoints/tiny/phase2/seed0").exists()
+    assert "Nothing to be done" in cluster.run("snakemake", "-n", ENCODER)
+
+
+@pytest.mark.slurm
+@pytest.mark.skipif(not FULL, reason="the same without Slurm is in test_faults.py")
+@fault("Slurm: Snakemake killed while its job goes on")
+def test_a_job_whose_snakemake_was_killed_ends_with_the_same_bits(
+    whole: tuple[Project, dict[str, str]], cluster: Project
+) -> None:
+    """The next Snakemake waits for it, and does not delete what it writes."""
+    interrupt(cluster, "kill -KILL {pid}")
+    assert cluster.run("squeue", "-h", "-t", "running", "-o", "%i").split()
+    cluster.run("snakemake", "--unlock")
+    printed = cluster.run("snakemake", "--profile", "slurm", ENCODER)
+    assert made(cluster) == whole[1], printed
     assert "Nothing to be done" in cluster.run("snakemake", "-n", ENCODER)
 
 
