@@ -146,10 +146,14 @@ def test_a_job_that_is_interrupted_ends_with_the_same_bits(
 def test_a_job_whose_snakemake_was_killed_ends_with_the_same_bits(
     whole: tuple[Project, dict[str, str]], cluster: Project
 ) -> None:
-    """The next Snakemake waits for it, and does not delete what it writes."""
-    interrupt(cluster, "kill -KILL {pid}")
-    assert cluster.run("squeue", "-h", "-t", "running", "-o", "%i").split()
+    """The next Snakemake does not delete what it writes: it names it, or waits where it is about to end."""
+    interrupt(cluster, "pkill -STOP -f {project}/.snakemake/scripts/", "kill -KILL {pid}")
+    before = (cluster.path / ENCODER).with_name("steps.csv").read_bytes()
     cluster.run("snakemake", "--unlock")
+    printed = cluster.run("snakemake", "--profile", "slurm", ENCODER, status=1)
+    assert re.search(r"^error: .*/phase2/seed0/owner: process \d+ on .* still trains", printed, re.MULTILINE), printed
+    assert (cluster.path / ENCODER).with_name("steps.csv").read_bytes() == before
+    cluster.run("pkill", "-CONT", "-f", f"{cluster.path}/.snakemake/scripts/")
     printed = cluster.run("snakemake", "--profile", "slurm", ENCODER)
     assert made(cluster) == whole[1], printed
     assert "Nothing to be done" in cluster.run("snakemake", "-n", ENCODER)
