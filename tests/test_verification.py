@@ -312,6 +312,24 @@ def test_what_was_made_anew_since_dvc_recorded_it_is_no_problem_but_is_told(proj
     assert any("made anew since dvc.lock; `dvc commit -f`" in note for note in report.notes)
 
 
+def test_a_job_that_failed_says_nothing_of_its_inputs_and_its_outputs_are_missing(project: Path) -> None:
+    """Snakemake records it as done, with the damaged inputs, and deletes its outputs."""
+    encoder, scores = f"{RUN}/encoder.safetensors", f"{RUN}/scores.csv"
+    whole = (project / encoder).read_bytes()
+    flip(project / encoder, random.Random(11))
+    record_job(project, scores, [encoder, TOKENS], 70.0)
+    (project / scores).unlink()
+    (project / RUN / "evaluation.json").unlink()
+    write(project / encoder, whole)
+    report = verify(project)
+    assert named(report) == {scores, f"{RUN}/evaluation.json"}
+    assert (of(report, scores).expected, of(report, scores).found) == ("a file", "none")
+    assert not any("made anew" in note for note in report.notes)
+    # DVC's copy is of another job than Snakemake's record; of evaluation.json there is no other.
+    assert of(report, scores).command == f"snakemake {scores} --config scale=tiny"
+    assert of(report, f"{RUN}/evaluation.json").command == f"dvc checkout {RUN}/evaluation.json"
+
+
 def test_without_dvc_what_jobs_read_is_still_known(project: Path) -> None:
     for name in ("dvc.lock", ".dvc", ".git"):
         subprocess.run(["rm", "-rf", str(project / name)], check=True)

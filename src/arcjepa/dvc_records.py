@@ -7,6 +7,7 @@ Here contents are compared.
 import configparser
 import hashlib
 import json
+import os
 import subprocess
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator
@@ -138,7 +139,10 @@ def file_digest(path: Path, algorithm: str) -> str:
 
 
 class JobRecords:
-    """What Snakemake recorded of jobs, by their outputs."""
+    """What Snakemake recorded of jobs, by their outputs.
+
+    It records a job that failed as one that did not, and then deletes its outputs: records of these say nothing.
+    """
 
     def __init__(self, root: Path) -> None:
         self.records: dict[str, dict[str, Any]] = {}
@@ -149,7 +153,8 @@ class JobRecords:
             try:
                 record = json.loads(path.read_bytes())
                 _ = record["starttime"], record["endtime"], record["input_checksums"].items()
-                self.records[output_of(path.relative_to(folder))] = record
+                if os.path.exists(root / (output := output_of(path.relative_to(folder)))):
+                    self.records[output] = record
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 self.broken.append(path)
 

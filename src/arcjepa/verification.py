@@ -161,6 +161,11 @@ def _recorded(root: Path, dvc: DvcRecords, jobs: JobRecords, notes: list[str]) -
 
 
 def _made_anew(root: Path, dvc: DvcRecords, path: str) -> bool:
+    """Whether this file is of another job than DVC recorded; a file that is not there is of none."""
+    return (root / path).exists() and _of_another_job(root, dvc, path)
+
+
+def _of_another_job(root: Path, dvc: DvcRecords, path: str) -> bool:
     """Whether Snakemake recorded another job for this file than DVC did."""
     name = f"{METADATA}/{metadata_of(path)}"
     record = root / name
@@ -212,6 +217,10 @@ def _command(root: Path, dvc: DvcRecords, check: Check, damaged: set[str]) -> st
         return f"rm -f {quote(path)}; git checkout {quote(path)}"
     if (root / path).is_dir():
         return "snakemake, and dvc commit -f, which records the files as they are"
+    if not (root / path).exists():
+        # What DVC has is of another job than the last one: Snakemake would hold it against the inputs of that.
+        restorable = _restorable(root, dvc, path, damaged) and not _of_another_job(root, dvc, path)
+        return f"dvc checkout {quote(path)}" if restorable else remake(path).replace(" --force", "")
     if _restorable(root, dvc, path, damaged):
         return f"rm -f {quote(path)}; dvc checkout {quote(path)}"
     return remake(path)
