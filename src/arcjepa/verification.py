@@ -229,6 +229,8 @@ def _command(root: Path, dvc: DvcRecords, check: Check, damaged: set[str]) -> st
 def _restorable(root: Path, dvc: DvcRecords, path: str, damaged: set[str]) -> bool:
     """Whether the cache has what dvc.lock records, and the files beside this one are those of dvc.lock too."""
     md5, folder = dvc.files.get(path, ""), path.rpartition("/")[0]
+    if (root / path).is_file() and _is(root / path, md5):  # it was damaged when DVC recorded it
+        return False
     beside = [name for name in dvc.files if name.rpartition("/")[0] == folder and name not in damaged]
     if not md5 or not all((root / name).is_file() and _is(root / name, dvc.files[name]) for name in beside):
         return False
