@@ -237,6 +237,37 @@ def test_what_git_has_is_taken_from_there(project: Path) -> None:
     assert verify(project).problems == []
 
 
+def test_a_file_in_a_folder_that_dvc_has_one_hash_of_is_named_by_its_time_and_made_anew(project: Path) -> None:
+    """Outside git; committing what is there would record a wrong number."""
+    shutil.rmtree(project / ".git")
+    for name, end in ((TABLE, 51.0), (FIGURE, 61.0)):
+        os.utime(project / name, (end, end))
+    flip(project / FIGURE, random.Random(5))
+    os.utime(project / FIGURE, (62.0, 62.0))
+    report = verify(project)
+    assert named(report) == {FIGURE}
+    assert of(report, FIGURE).command == f"snakemake --force {FIGURE} --config scale=tiny"
+    for times in ((51.0, 61.0), (99.0, 99.0)):  # of a careful editor, and of a copy
+        for name, time in zip((TABLE, FIGURE), times, strict=True):
+            os.utime(project / name, (time, time))
+        command = of(verify(project), "results/comparison").command
+        assert command.startswith("rm what was edited there; snakemake, which makes it anew; only where each file is")
+
+
+def test_a_file_that_the_cache_lists_in_its_folder_is_named_and_restored(project: Path) -> None:
+    lock = yaml.safe_load((project / "dvc.lock").read_text())
+    entries = [
+        {"md5": store(project, (project / name).read_bytes()), "relpath": name.removeprefix("results/comparison/")}
+        for name in sorted((FIGURE, TABLE))
+    ]
+    md5 = store(project, json.dumps(entries, sort_keys=True).encode(), ".dir")
+    assert md5 in [out["md5"] for out in lock["stages"]["workflow"]["outs"]]
+    flip(project / FIGURE, random.Random(5))
+    report = verify(project)
+    assert named(report) == {FIGURE}
+    assert of(report, FIGURE).command == f"rm -f {FIGURE}; dvc checkout {FIGURE}"
+
+
 @pytest.mark.parametrize("recorded", [True, False])
 def test_tables_of_the_analysis_are_those_of_dvc_or_git(project: Path, recorded: bool) -> None:
     name = "data/raw/analysis/risks.csv"
@@ -250,6 +281,10 @@ def test_tables_of_the_analysis_are_those_of_dvc_or_git(project: Path, recorded:
     assert verify(project).problems == []
     flip(project / name, random.Random(9))
     assert of(verify(project), name).command == f"rm -f {name}; git checkout {name}"
+    shutil.rmtree((project / name).parent)
+    assert of(verify(project), name).command == f"rm -f {name}; git checkout {name}"
+    shutil.rmtree(project / ".git")
+    assert [problem.command for problem in verify(project).problems] == recorded * ["git checkout data/raw/analysis"]
 
 
 def test_results_that_came_by_git_alone_are_compared_with_it(project: Path) -> None:

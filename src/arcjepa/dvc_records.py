@@ -23,6 +23,8 @@ from arcjepa.errors import UserError
 METADATA = ".snakemake/metadata"
 LOCK = "dvc.lock"
 ANALYSIS = "data/raw/analysis"
+ROUNDING = 0.01
+"""Seconds by which a file's time may differ from what is recorded of it."""
 
 
 class Out(NamedTuple):
@@ -145,6 +147,7 @@ class JobRecords:
     """
 
     def __init__(self, root: Path) -> None:
+        self.root = root
         self.records: dict[str, dict[str, Any]] = {}
         self.broken: list[Path] = []
         """Records that cannot be read."""
@@ -157,6 +160,15 @@ class JobRecords:
                     self.records[output] = record
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 self.broken.append(path)
+
+    def changed_since(self, folder: str) -> list[str]:
+        """Outputs in a folder that were written after their jobs ended; none where all were, as in a copy."""
+        made = {
+            name: record["endtime"] or 0.0 for name, record in self.records.items() if name.startswith(f"{folder}/")
+        }
+        # Snakemake records as the end of a job when its outputs were written.
+        later = [name for name, end in made.items() if os.path.getmtime(self.root / name) > end + ROUNDING]
+        return later if len(later) < len(made) else []
 
     def uses(self) -> dict[str, Use]:
         """By input: what it was for the last job that read it, where that was not made before it is recorded anew."""

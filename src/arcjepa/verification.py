@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from shlex import quote
@@ -149,9 +150,9 @@ def _recorded(root: Path, dvc: DvcRecords, jobs: JobRecords, notes: list[str]) -
             elif path in dvc.files:
                 yield Check(LOCK, path, hash_check("md5", dvc.files[path], LOCK))
             else:
-                yield from _folder(root, path, out.md5)
+                yield from _folder(root, path, out.md5, jobs)
     if dvc.analysis:
-        yield from _folder(root, ANALYSIS, dvc.analysis)
+        yield from _folder(root, ANALYSIS, dvc.analysis, jobs)
     for place in [*([] if dvc.analysis else [ANALYSIS]), *([] if dvc.outs else [COMPARISON])]:
         for name, blob in git_blobs(root, place).items():
             if name not in jobs.records:
@@ -172,15 +173,23 @@ def _of_another_job(root: Path, dvc: DvcRecords, path: str) -> bool:
     return record.is_file() and file_digest(record, "md5") != dvc.files.get(name, "")
 
 
-def _folder(root: Path, path: str, expected: str) -> Iterator[Check]:
-    """Of which DVC keeps one hash for all files: where that differs, git may know which file it is."""
-    if (root / path).is_dir() and folder_md5(root / path) != expected:
+def _folder(root: Path, path: str, expected: str, jobs: JobRecords) -> Iterator[Check]:
+    """Of which DVC keeps one hash for all files: where that differs, git may know which file it is, or times tell."""
+    if folder_md5(root / path) != expected:
         blobs = git_blobs(root, path)
         changed = [name for name, blob in blobs.items() if not (root / name).is_file() or blob_of(root / name) != blob]
         yield from (Check(GIT, name, partial(_blob_fault, blobs[name])) for name in changed)
-        if changed:
+        edited = [name for name in jobs.changed_since(path) if name not in changed]
+        yield from (Check(LOCK, name, _edited_fault) for name in edited)
+        if changed or edited:
             return
     yield Check(LOCK, path, partial(_folder_fault, expected))
+
+
+def _edited_fault(path: Path) -> Fault:
+    """Of a file in a folder whose files are not all those of dvc.lock."""
+    written = datetime.fromtimestamp(path.stat().st_mtime).isoformat(" ", "seconds")
+    return f"no change since its job (files of its folder are not those of {LOCK})", f"one at {written}"
 
 
 def _blob_fault(expected: str, path: Path) -> Fault:
@@ -216,7 +225,10 @@ def _command(root: Path, dvc: DvcRecords, check: Check, damaged: set[str]) -> st
     if check.group == GIT or (check.group == PUBLISHED and git_blobs(root, path)):
         return f"rm -f {quote(path)}; git checkout {quote(path)}"
     if (root / path).is_dir():
-        return "snakemake, and dvc commit -f, which records the files as they are"
+        again = "rm what was edited there; snakemake, which makes it anew"
+        return f"{again}; only where each file is right, dvc commit -f, which records them as they are"
+    if path == ANALYSIS:
+        return f"git checkout {path}"
     if not (root / path).exists():
         # What DVC has is of another job than the last one: Snakemake would hold it against the inputs of that.
         restorable = _restorable(root, dvc, path, damaged) and not _of_another_job(root, dvc, path)
