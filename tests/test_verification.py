@@ -34,6 +34,8 @@ FRAMES = "data/frames/tiny/training.npz"
 SPLITS = "data/frames/tiny/splits.json"
 TABLE = "results/comparison/tiny/metrics.csv"
 FIGURE = "results/comparison/tiny/map.svg"
+ENCODER = "results/encoders/tiny/phase2.safetensors"
+CARD = "results/encoders/tiny/phase2.md"
 OUTS = ("data/frames", "data/tokens", "results/runs", ".snakemake/metadata")
 NAMES = [FRAMES, TOKENS, f"{TOKENS}.json", TABLE, FIGURE]
 NAMES += [f"{RUN}/{name}" for name in ("encoder.safetensors", "losses.csv", "steps.csv", "epochs.csv", "scores.csv")]
@@ -310,6 +312,46 @@ def test_a_published_encoder_is_checked_and_taken_from_git(project: Path) -> Non
     in_git(project, ["add", "--force", name], ["commit", "-qm", "published"])
     flip(project / name, random.Random(8))
     assert of(verify(project), name).command == f"rm -f {name}; git checkout {name}"
+
+
+@pytest.fixture
+def published(project: Path) -> Path:
+    """Where git has an encoder with its card."""
+    write(project / ENCODER, (project / RUN / "encoder.safetensors").read_bytes())
+    write(project / CARD, b"# phase2: 3.86\n")
+    in_git(project, ["add", "--force", ENCODER, CARD], ["commit", "-qm", "published"])
+    return project
+
+
+@pytest.mark.parametrize("name", [ENCODER, CARD])
+def test_what_was_published_and_is_gone_comes_from_git(published: Path, name: str) -> None:
+    assert verify(published).problems == []
+    (published / name).unlink()
+    problem = of(verify(published), name)
+    assert (problem.found, problem.command) == ("none", f"rm -f {name}; git checkout {name}")
+    subprocess.run(problem.command, shell=True, cwd=published, check=True)
+    assert verify(published).problems == []
+    shutil.rmtree(published / ".git")
+    (published / name).unlink()
+    assert verify(published).problems == []
+
+
+def test_an_edited_card_comes_from_git_but_for_that_of_a_new_encoder(published: Path) -> None:
+    write(published / CARD, b"# phase2: 2.02\n")
+    assert of(verify(published), CARD).command == f"rm -f {CARD}; git checkout {CARD}"
+    save_encoder(published / ENCODER, JEPA(tiny_phase("phase1")), tiny_phase("phase1"), tiny_params().tokens)
+    report = verify(published)
+    assert report.problems == []
+    told = [note for note in report.notes if "is not that of git's last commit" in note]
+    assert told == [f"{n}: is not that of git's last commit; `git diff {n}` shows it" for n in (CARD, ENCODER)]
+
+
+def test_a_card_that_a_job_wrote_anew_is_told(published: Path) -> None:
+    write(published / CARD, b"# phase2: 3.85\n")
+    record_job(published, CARD, [ENCODER], 90.0)
+    report = verify(published)
+    assert report.problems == []
+    assert any(note.startswith(f"{CARD}: is not that of git's") for note in report.notes)
 
 
 def test_checkpoints_are_checked_and_a_damaged_one_can_go(project: Path) -> None:

@@ -86,6 +86,7 @@ def verify(root: Path) -> Report:
     """Compare the files of the project in `root` with their records. Errors: UserError for a bad dvc.lock."""
     dvc, jobs, report = DvcRecords(root), JobRecords(root), Report()
     checks = [*file_checks(root), *_cache(root, dvc), *_recorded(root, dvc, jobs, report.notes), *_used(root, jobs)]
+    checks += _published(root, jobs, report.notes)
     checks += [Check(METADATA, path.relative_to(root).as_posix(), _no_record) for path in jobs.broken]
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         faults = list(pool.map(lambda check: _fault(root, check), checks))
@@ -184,6 +185,19 @@ def _folder(root: Path, path: str, expected: str, jobs: JobRecords) -> Iterator[
         if changed or edited:
             return
     yield Check(LOCK, path, partial(_folder_fault, expected))
+
+
+def _published(root: Path, jobs: JobRecords, notes: list[str]) -> Iterator[Check]:
+    """Encoders to give away that git has and the project has not, and cards that are not those of their encoders."""
+    blobs = git_blobs(root, PUBLISHED)
+    gone = {name for name in blobs if not (root / name).is_file()}
+    changed = {name for name in blobs.keys() - gone if blob_of(root / name) != blobs[name]}
+    for name, blob in blobs.items():
+        card_alone = name.endswith(".md") and f"{name.removesuffix('.md')}.safetensors" not in changed
+        if name in gone or (name in changed and card_alone and name not in jobs.records):
+            yield Check(GIT, name, partial(_blob_fault, blob))
+        elif name in changed:
+            notes.append(f"{name}: is not that of git's last commit; `git diff {quote(name)}` shows it")
 
 
 def _edited_fault(path: Path) -> Fault:
