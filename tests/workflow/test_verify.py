@@ -44,6 +44,35 @@ def test_what_is_damaged_is_named_and_the_advice_mends_it(project: Project) -> N
     assert NOTHING in project.run("snakemake", "-n")
 
 
+def test_what_a_failed_job_leaves_is_missing_and_the_advice_makes_it(project: Project) -> None:
+    """Snakemake records a failed job as done, with the damaged input."""
+    encoder = project.path / f"{RUN}/encoder.safetensors"
+    whole, mode = encoder.read_bytes(), encoder.stat().st_mode
+    flip(project, f"{RUN}/encoder.safetensors")
+    project.run("snakemake", "--force", f"{RUN}/scores.csv", status=1)
+    encoder.chmod(0o644)
+    encoder.write_bytes(whole)
+    encoder.chmod(mode)
+    output = project.run(*ARCJEPA, "verify", status=1)
+    assert "made anew" not in output
+    assert set(re.findall(r"^problem: (.*?): ", output, re.MULTILINE)) >= {f"{RUN}/scores.csv", f"{RUN}/examples.npz"}
+    assert f"problem: {RUN}/encoder" not in output
+    for command in advice(output):
+        project.run("bash", "-ec", command)
+    project.run(*ARCJEPA, "verify")
+
+
+def test_an_edited_table_is_named_and_the_advice_makes_it_anew(project: Project) -> None:
+    """One that no job reads; committing it would keep a wrong number."""
+    table = project.path / "results/comparison/tiny/probes.csv"
+    whole = table.read_bytes()
+    table.write_bytes(whole.replace(b"0.", b"0.9", 1))
+    for command in advice(project.run(*ARCJEPA, "verify", status=1)):
+        project.run("bash", "-ec", command)
+    assert table.read_bytes() == whole
+    project.run(*ARCJEPA, "verify")
+
+
 def test_a_damaged_cache_is_named_and_the_advice_mends_it(project: Project) -> None:
     """`dvc status` calls it up to date, and `dvc checkout` would restore it as it is."""
     cached = next(path for path in sorted((project.path / ".dvc/cache/files/md5").glob("??/*")) if not path.suffix)
