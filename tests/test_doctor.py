@@ -1,5 +1,7 @@
 """What would stop a run is told with what to type, and a healthy place is told to be healthy."""
 
+import errno
+import io
 import json
 import os
 import shutil
@@ -17,8 +19,9 @@ from model_cases import PARAMS
 
 from arcjepa import asking, doctor
 from arcjepa.cli import main
-from arcjepa.doctor import Finding, examine_place
-from arcjepa.leftovers import dead_writes, foreign_dvc_holders, incomplete_outputs, is_alive, live_snakemakes
+from arcjepa.doctor import examine_place
+from arcjepa.examination import Finding
+from arcjepa.leftovers import dead_writes, foreign_dvc_holders, incomplete_outputs, is_alive, is_stale, live_snakemakes
 
 GONE = 2**22 + 1
 """No process: above the most that Linux gives."""
@@ -82,12 +85,40 @@ def lacking(place: Path) -> None:
     (place / "requirements.lock").write_text("no-such-package-anywhere==1.0\n")
 
 
+def binary_lock(place: Path) -> None:
+    (place / "requirements.lock").write_bytes(b"numpy==\xff")
+
+
+def empty_lock(place: Path) -> None:
+    (place / "requirements.lock").write_text("# numpy\n")
+
+
+def no_lock(place: Path) -> None:
+    (place / "requirements.lock").unlink()
+
+
+def no_config(place: Path) -> None:
+    (place / ".dvc/config").unlink()
+
+
+def long_remote(place: Path) -> None:
+    (place / ".dvc/config.local").write_text(f'[remote "store"]\n    url = /{5000 * "x"}\n')
+
+
 def foreign_link(place: Path) -> None:
     (place / "data/raw/user/evil").symlink_to("/etc")
 
 
 def torn_rwlock(place: Path) -> None:
     (place / ".dvc/tmp/rwlock").write_text('{"read": ')
+
+
+def endless_rwlock(place: Path) -> None:
+    (place / ".dvc/tmp/rwlock").write_text('{"write": {"a": {"pid": 1e999}}}')
+
+
+def deep_rwlock(place: Path) -> None:
+    (place / ".dvc/tmp/rwlock").write_text(100_000 * "[")
 
 
 def reused_rwlock(place: Path) -> None:
@@ -126,8 +157,15 @@ def want_gpu(place: Path) -> None:
         (misspelt, "params", "fail", ["lamda_sigreg", "did you mean lambda_sigreg?", "type: git diff params.yaml"]),
         (other_version, "packages", "warn", ["for 0.1", "make install"]),
         (lacking, "packages", "fail", ["1 of 1 that requirements.lock names are missing: no-such", "make install"]),
+        (binary_lock, "packages", "fail", ["lock is not UTF-8 at byte 7", "type: git checkout requirements.lock"]),
+        (empty_lock, "packages", "fail", ["lock has no line NAME==VERSION", "type: git checkout requirements.lock"]),
+        (no_lock, "packages", "fail", ["requirements.lock is missing", "type: git checkout requirements.lock"]),
         (foreign_link, "your tasks", "fail", ["evil: is a link that leads out", "type: ls"]),
         (torn_rwlock, "dvc", "fail", [".dvc/tmp/rwlock is damaged", "type: rm .dvc/tmp/rwlock"]),
+        (endless_rwlock, "dvc", "fail", [".dvc/tmp/rwlock is damaged", "type: rm .dvc/tmp/rwlock"]),
+        (deep_rwlock, "dvc", "fail", [".dvc/tmp/rwlock is damaged", "type: rm .dvc/tmp/rwlock"]),
+        (no_config, "dvc", "fail", [".dvc/config is missing", "type: git checkout .dvc"]),
+        (long_remote, "remotes", "fail", ["store is /xxx", "x: File name too long", "dvc remote modify store"]),
         (reused_rwlock, "dvc", "warn", [str(os.getpid()), "no dvc by now", "type: rm .dvc/tmp/rwlock"]),
         (torn_config, "remotes", "fail", ["'[core'", "at line 1", "type: git diff .dvc/config"]),
         (unknown_remote, "remotes", "fail", ["core.remote is 'store'; allowed are none", "type: git diff .dvc/config"]),
@@ -149,6 +187,117 @@ def test_what_is_wrong_is_told_with_what_to_type(
     assert finding.level == level
     assert all(part in str(finding) for part in parts), str(finding)
     assert main(["doctor", str(place)]) == (level == "fail")
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, refused: Path) -> None:
+    """Have the system deny what is below a path, as it denies nothing to root."""
+
+    def guarded(function: Callable[..., object]) -> Callable[..., object]:
+        def call(path: object = ".", *arguments: object, **options: object) -> object:
+            if not isinstance(path, int) and Path(os.fsdecode(path)).is_relative_to(refused):  # type: ignore[arg-type]
+                raise PermissionError(errno.EACCES, "Permission denied", os.fsdecode(path))  # type: ignore[arg-type]
+            return function(path, *arguments, **options)
+
+        return call
+
+    for name in ("stat", "lstat", "scandir", "open"):
+        monkeypatch.setattr(os, name, guarded(getattr(os, name)))
+    monkeypatch.setattr(io, "open", guarded(io.open))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("refused", "what"),
+    [
+        (".snakemake/locks", ["snakemake"]),
+        (".snakemake/incomplete", ["incomplete"]),
+        (".dvc", ["dvc", "remotes", "writable"]),
+        (".dvc/config.local", ["remotes"]),
+        (".dvc/tmp/rwlock", ["dvc"]),
+        ("requirements.lock", ["packages"]),
+        ("params.yaml", ["params"]),
+        ("store", ["remotes"]),
+    ],
+)
+def test_what_may_not_be_read_is_one_finding_beside_the_others(
+    place: Path, monkeypatch: pytest.MonkeyPatch, refused: str, what: list[str]
+) -> None:
+    healthy = {finding.what for finding in examine_place(place)}
+    (place / ".dvc/config").write_text('[remote "store"]\n    url = ../store\n')
+    for file in (".dvc/config.local", ".dvc/tmp/rwlock"):
+        (place / file).touch()
+    (place / "store").mkdir()
+    refuse(monkeypatch, place / refused)
+    findings = examine_place(place)
+    monkeypatch.undo()
+    failed = [finding for finding in findings if finding.level == "fail"]
+    assert [finding.what for finding in failed] == what
+    assert healthy - {"ranks"} <= {finding.what for finding in findings}
+    for finding in failed:
+        assert "Permission denied" in finding.text
+        assert refused.split("/")[-1] in finding.text
+        assert finding.command
+
+
+def folder(path: Path) -> None:
+    path.mkdir()
+
+
+def endless(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def own_link(path: Path) -> None:
+    path.symlink_to(path)
+
+
+@pytest.mark.parametrize("harm", [folder, os.mkfifo, endless, own_link])
+@pytest.mark.parametrize(
+    ("file", "what"),
+    [
+        (".dvc/config", "remotes"),
+        (".dvc/config.local", "remotes"),
+        (".dvc/tmp/rwlock", "dvc"),
+        ("requirements.lock", "packages"),
+        ("params.yaml", "params"),
+    ],
+)
+def test_what_is_no_file_is_one_finding_and_not_waited_for(
+    place: Path, harm: Callable[[Path], None], file: str, what: str
+) -> None:
+    (place / file).unlink(missing_ok=True)
+    harm(place / file)
+    (failed,) = [finding for finding in examine_place(place) if finding.level == "fail"]
+    assert failed.what == what
+    assert f"{place / file}: {'Too many levels' if harm is own_link else 'is no file'}" in failed.text
+    assert failed.command == f"ls -ld {(place / file).parent} {place / file}"
+
+
+def test_a_file_that_would_fill_the_memory_is_not_read(place: Path) -> None:
+    with (place / ".dvc/tmp/rwlock").open("wb") as file:
+        file.truncate(2**40)
+    assert f"{2**40} bytes, which are too many" in found(place, "dvc").text
+
+
+@pytest.mark.parametrize("error", [ValueError("odd"), OverflowError("odd"), RuntimeError("odd"), MemoryError()])
+def test_an_examination_that_breaks_off_is_a_finding_beside_the_others(
+    place: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def break_off(root: Path) -> None:
+        raise error
+
+    healthy = [finding.what for finding in examine_place(place)]
+    monkeypatch.setattr(doctor, "locks", break_off)
+    findings = examine_place(place)
+    assert [finding.what for finding in findings] == healthy
+    (failed,) = [finding for finding in findings if finding.level == "fail"]
+    assert failed.text == f"{place}/.snakemake/locks: {str(error) or 'MemoryError'}"
+    assert failed.command == f"ls -ld {place}/.snakemake {place}/.snakemake/locks"
+
+
+def test_locks_that_cannot_be_listed_are_left_to_snakemake(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse(monkeypatch, place / ".snakemake/locks")
+    assert not is_stale(place)
 
 
 @pytest.mark.slow
@@ -273,9 +422,15 @@ def put_program(folder: Path, name: str, script: str) -> None:
     ("script", "level", "part"),
     [
         ("echo 'Slurmctld(primary) at n0 is UP'", "ok", "is UP"),
-        ("echo 'Slurmctld(primary) at n0 is DOWN'", "warn", "no controller answered"),
+        (
+            "echo 'Slurmctld(primary) at n0 is DOWN'",
+            "warn",
+            "no controller is up, scontrol says Slurmctld(primary) at",
+        ),
         ("sleep 60", "warn", "no controller answered within 1 s"),
-        ("exit 1", "warn", "no controller answered"),
+        ("exit 1", "warn", "no controller is up, scontrol says nothing, and ended with 1"),
+        ("echo UP; printf 'no\\nconfiguration' >&2; exit 1", "warn", "scontrol says UP no configuration"),
+        ("printf '\\377 UP'", "ok", "UP"),
     ],
 )
 def test_slurm_is_asked_and_not_waited_for(

@@ -1,12 +1,16 @@
 """What this machine says of itself, asked of other programs and of files: importing torch may hang on a sick one."""
 
+import errno
 import re
+import stat
 import subprocess
 import sys
 from pathlib import Path
 
 WAIT = 10
 """Seconds that another program may take to answer."""
+LARGEST = 2**24
+"""Bytes of a file that is small wherever it is sound."""
 ASK_DRIVER = """
 import ctypes
 driver, able, count = ctypes.CDLL("libcuda.so.1"), ctypes.c_int(), ctypes.c_int()
@@ -17,13 +21,36 @@ print(able.value, count.value)
 """A program that prints the version of CUDA that the driver can, and the number of GPUs."""
 
 
+def ended(*command: str) -> subprocess.CompletedProcess[str] | None:
+    """A program with its status and what it printed; None where it takes too long. Errors: OSError if none starts."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, timeout=WAIT)
+    except subprocess.TimeoutExpired:
+        return None
+
+
 def ask(*command: str) -> str | None:
     """What a program prints; None where it fails, or takes too long."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=WAIT)
-    except (OSError, subprocess.SubprocessError):
+        done = ended(*command)
+    except OSError:
         return None
-    return done.stdout
+    return None if done is None or done.returncode else done.stdout
+
+
+def check_small(path: Path) -> None:
+    """Errors: OSError for what is no file or a large one, as a pipe is waited for and a device may have no end."""
+    facts = path.stat()
+    if not stat.S_ISREG(facts.st_mode):
+        raise OSError(errno.EINVAL, "is no file", str(path))
+    if facts.st_size > LARGEST:
+        raise OSError(errno.EFBIG, f"{facts.st_size} bytes, which are too many", str(path))
+
+
+def read_small(path: Path) -> bytes:
+    """The bytes of a file that is small wherever it is sound. Errors: OSError, as `check_small` too."""
+    check_small(path)
+    return path.read_bytes()
 
 
 def driver() -> tuple[str, int]:

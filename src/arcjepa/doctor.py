@@ -8,16 +8,16 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from shlex import quote
-from typing import NamedTuple
 
 from arcjepa import asking
-from arcjepa.asking import ask, driver, torch_cuda
+from arcjepa.asking import ask, check_small, driver, read_small, torch_cuda
 from arcjepa.config import Params, load
 from arcjepa.errors import UserError
+from arcjepa.examination import Examination, Finding
 from arcjepa.files import counted, enumerated
 from arcjepa.leftovers import dead_writes, foreign_dvc_holders, incomplete_outputs, live_snakemakes, locks
 from arcjepa.provenance import commit
@@ -29,6 +29,7 @@ LITTLE_DISK, LEAST_DISK = 3 * 2**30, 2**29
 """Bytes: a run of scale laptop with its environment takes 2.4 GB."""
 FEW_FILES = 10_000
 WRITTEN = (".", "data", "results", "logs", ".snakemake", ".dvc")
+RESTORE_LOCK = "git checkout requirements.lock"
 OURS = ("snakemake", "dvc", "torch", "numpy", "pydantic", "safetensors")
 """Packages whose version is told where it is right, too."""
 MOST_RANKS = 8
@@ -36,27 +37,25 @@ MOST_RANKS = 8
 SLURM = ("sbatch", "squeue", "sacct", "scontrol")
 
 
-class Finding(NamedTuple):
-    """One line."""
-
-    level: str
-    """ok; warn for what may matter; fail for what stops the workflow."""
-    what: str
-    text: str
-    command: str = ""
-    """What to type next; "" where nothing is to do."""
-
-    def __str__(self) -> str:
-        return f"{self.level:4}  {self.what}: {self.text}" + (f"; type: {self.command}" if self.command else "")
-
-
 def examine_place(root: Path) -> list[Finding]:
     """All findings on the project in `root` and on this machine."""
-    examinations: tuple[Callable[[Path], Iterator[Finding]], ...] = (
-        *(_python, _packages, _params, _user_tasks, _git, _snakemake_lock, _dvc_lock, _remotes),
-        *(_incomplete, _dead_writes, _disk, _writable, _gpu, _slurm),
+    examinations = (
+        Examination("python", ".", _python),
+        Examination("packages", "requirements.lock", _packages),
+        Examination("params", "params.yaml", _params),
+        Examination("your tasks", "data/raw/user", _user_tasks),
+        Examination("git", ".git", _git),
+        Examination("snakemake", ".snakemake/locks", _snakemake_lock),
+        Examination("dvc", ".dvc", _dvc_lock),
+        Examination("remotes", ".dvc", _remotes),
+        Examination("incomplete", ".snakemake/incomplete", _incomplete),
+        Examination("leftovers", ".", _dead_writes),
+        Examination("disk", ".", _disk),
+        Examination("writable", ".", _writable),
+        Examination("gpu", "params.yaml", _gpu),
+        Examination("slurm", ".", _slurm),
     )
-    return [finding for examine in examinations for finding in examine(root)]
+    return [finding for examination in examinations for finding in examination.findings(root)]
 
 
 def _python(root: Path) -> Iterator[Finding]:
@@ -69,11 +68,16 @@ def _python(root: Path) -> Iterator[Finding]:
 
 def _packages(root: Path) -> Iterator[Finding]:
     """What is installed against requirements.lock."""
-    path = root / "requirements.lock"
-    if not path.is_file():
-        yield Finding("fail", "packages", "requirements.lock is missing", "git checkout requirements.lock")
+    try:
+        content = read_small(root / "requirements.lock").decode()
+    except (FileNotFoundError, UnicodeDecodeError) as error:
+        why = "missing" if isinstance(error, OSError) else f"not UTF-8 at byte {error.start}"
+        yield Finding("fail", "packages", f"requirements.lock is {why}", RESTORE_LOCK)
         return
-    pins = dict(re.findall(r"^([\w.-]+)==([^\s;#]+)", path.read_text(encoding="utf-8"), re.MULTILINE))
+    pins = dict(re.findall(r"^([\w.-]+)==([^\s;#]+)", content, re.MULTILINE))
+    if not pins:
+        yield Finding("fail", "packages", "requirements.lock has no line NAME==VERSION", RESTORE_LOCK)
+        return
     missing, other = [], []
     for name, wanted in pins.items():
         found = _version(name)
@@ -101,6 +105,7 @@ def _version(name: str) -> str | None:
 
 
 def _params(root: Path) -> Iterator[Finding]:
+    check_small(root / "params.yaml")
     try:
         params = load(root / "params.yaml")
     except UserError as error:
@@ -146,11 +151,12 @@ def _snakemake_lock(root: Path) -> Iterator[Finding]:
 
 
 def _dvc_lock(root: Path) -> Iterator[Finding]:
-    if not (root / ".dvc/config").is_file():
+    try:
+        (root / ".dvc/config").lstat()
+        foreign = foreign_dvc_holders(root)
+    except FileNotFoundError:
         yield Finding("fail", "dvc", ".dvc/config is missing", "git checkout .dvc")
         return
-    try:
-        foreign = foreign_dvc_holders(root)
     except ValueError:
         yield Finding("fail", "dvc", ".dvc/tmp/rwlock is damaged", "rm .dvc/tmp/rwlock")
         return
@@ -169,12 +175,15 @@ def _remotes(root: Path) -> Iterator[Finding]:
     except UserError as error:
         yield Finding("fail", "remotes", str(error), "git diff .dvc/config; cat .dvc/config.local")
         return
-    for name in remotes.absent:
-        text = f"{name} is {remotes.urls[name]}, which is no folder: dvc pull finds nothing there"
-        yield Finding(
-            "warn", "remotes", text, f"dvc remote modify {quote(name)} url FOLDER, or dvc push (which makes it)"
-        )
-    if not remotes.absent:
+    closed = remotes.closed
+    for name, refusal in closed.items():
+        text, elsewhere = f"{name} is {remotes.urls[name]:.200}", f"dvc remote modify {quote(name)} url FOLDER"
+        if isinstance(refusal, FileNotFoundError):
+            told = f"{text}, which is no folder: dvc pull finds nothing there"
+            yield Finding("warn", "remotes", told, f"{elsewhere}, or dvc push (which makes it)")
+        else:
+            yield Finding("fail", "remotes", f"{text}: {refusal.strerror}", elsewhere)
+    if not closed:
         default = f", by default {remotes.default}" if remotes.default else ""
         yield Finding("ok", "remotes", f"{counted(len(remotes.urls), 'remote')} of DVC{default}")
 
@@ -193,7 +202,7 @@ def _incomplete(root: Path) -> Iterator[Finding]:
 def _dead_writes(root: Path) -> Iterator[Finding]:
     if dead := dead_writes(root):
         names = [path.relative_to(root).as_posix() for path in dead]
-        size = sum(path.stat().st_size for path in dead) / 2**20
+        size = sum(path.lstat().st_size for path in dead) / 2**20
         text = f"{counted(len(dead), 'file')} of writes that were cut short, {size:.1f} MiB: {enumerated(names)}"
         yield Finding("warn", "leftovers", text, f"rm {' '.join(map(quote, names[:5]))}")
     else:
@@ -268,8 +277,9 @@ def _ranks(params: Params, gpus: int) -> Iterator[Finding]:
 
 def _settings(root: Path) -> Params | None:
     try:
+        check_small(root / "params.yaml")
         return load(root / "params.yaml")
-    except UserError:  # told by another line
+    except (OSError, UserError):  # told by another line
         return None
 
 
@@ -279,7 +289,11 @@ def _slurm(root: Path) -> Iterator[Finding]:
         yield Finding("ok", "slurm", "not on this machine: `snakemake` runs here, `snakemake --profile slurm` cannot")
     elif lacking:
         yield Finding("warn", "slurm", f"without {', '.join(lacking)}", "module load slurm, or ask for the clients")
-    elif (answer := ask("scontrol", "ping")) is None or "UP" not in answer:
+    elif (done := asking.ended("scontrol", "ping")) is None:
         yield Finding("warn", "slurm", f"no controller answered within {asking.WAIT} s", "scontrol ping; sinfo")
     else:
-        yield Finding("ok", "slurm", " ".join(answer.split())[:80])
+        said = " ".join(f"{done.stdout} {done.stderr}".split())[:160] or f"nothing, and ended with {done.returncode}"
+        if done.returncode or "UP" not in done.stdout:
+            yield Finding("warn", "slurm", f"no controller is up, scontrol says {said}", "scontrol ping; sinfo")
+        else:
+            yield Finding("ok", "slurm", said)

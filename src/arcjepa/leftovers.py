@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from arcjepa.asking import read_small
 from arcjepa.dvc_records import output_of
 
 PLACES = ("data", "results", ".snakemake", "logs")
@@ -15,13 +16,26 @@ TEMPORARY = re.compile(r"\..+\.(\d+)")
 
 
 def locks(root: Path) -> list[Path]:
-    """Snakemake's lock files of this folder."""
-    return sorted(path for path in (root / ".snakemake/locks").glob("*") if path.is_file())
+    """Snakemake's lock files of this folder. Errors: OSError where they cannot be listed."""
+    return _files(root / ".snakemake/locks")
+
+
+def _files(folder: Path) -> list[Path]:
+    """At any depth, sorted; none where there is no folder. Errors: OSError for one that cannot be listed."""
+
+    def report(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            raise error
+
+    return sorted(Path(here, name) for here, _, names in os.walk(folder, onerror=report) for name in names)
 
 
 def is_stale(root: Path) -> bool:
     """Whether there are locks, and no Snakemake of this machine to hold them."""
-    return bool(locks(root)) and not live_snakemakes(root)
+    try:
+        return bool(locks(root)) and not live_snakemakes(root)
+    except OSError:  # Snakemake, which cannot read them either, says so itself
+        return False
 
 
 def live_snakemakes(root: Path) -> list[int]:
@@ -51,10 +65,10 @@ def _processes() -> Iterator[tuple[int, list[str]]]:
 
 
 def incomplete_outputs(root: Path) -> list[str]:
-    """Outputs that Snakemake marked as begun and never as done."""
+    """Outputs that Snakemake marked as begun and never as done. Errors: OSError where the marks cannot be listed."""
     folder = root / ".snakemake/incomplete"
     found = []
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    for path in _files(folder):
         try:
             found.append(output_of(path.relative_to(folder)))
         except ValueError:  # not a mark of Snakemake's
@@ -76,15 +90,15 @@ def dead_writes(root: Path) -> list[Path]:
 def foreign_dvc_holders(root: Path) -> list[int]:
     """Processes that .dvc/tmp/rwlock names and that are others by now: dvc would wait for them, not for dead ones.
 
-    Errors: ValueError where that file is not as dvc writes it.
+    Errors: OSError where that file cannot be read, ValueError where it is not as dvc writes it.
     """
     try:
-        held = json.loads((root / ".dvc/tmp/rwlock").read_bytes() or "{}")
+        held = json.loads(read_small(root / ".dvc/tmp/rwlock") or "{}")
         writers, readers = held.get("write", {}), held.get("read", {})
         named = {int(one["pid"]) for one in (*writers.values(), *(one for some in readers.values() for one in some))}
     except FileNotFoundError:
         return []
-    except (AttributeError, KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ValueError(f".dvc/tmp/rwlock: {error}") from None
     return [process for process, words in _processes() if process in named and not any("dvc" in one for one in words)]
 

@@ -1,9 +1,11 @@
 """Where DVC sends data to, by .dvc/config and .dvc/config.local."""
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from arcjepa.asking import check_small
 from arcjepa.errors import UserError
 
 
@@ -16,16 +18,24 @@ class Remotes:
     default: str | None
 
     @property
-    def absent(self) -> list[str]:
-        """Names of those that are folders which are not there; others are not asked, as that may wait for a network."""
-        # Path.is_dir would raise where a name is too long.
-        return [name for name, url in self.urls.items() if "://" not in url and not os.path.isdir(url)]
+    def closed(self) -> dict[str, OSError]:
+        """Why, by name, of those that are folders and cannot be listed; others are not asked, as that may wait for a
+        network."""
+        found = {}
+        for name, url in self.urls.items():
+            try:
+                if "://" not in url:
+                    os.scandir(url).close()
+            except OSError as error:
+                found[name] = error
+        return found
 
 
 def dvc_remotes(root: Path) -> Remotes:
     """Of the project in `root`.
 
-    Errors: UserError for a configuration that DVC cannot read, or whose default remote is none.
+    Errors: OSError for a configuration that cannot be opened, UserError for one that DVC cannot read, or whose default
+    remote is none.
     """
     # Here, as who asks where packages may be missing goes on without them.
     from configobj import ConfigObjError
@@ -33,12 +43,12 @@ def dvc_remotes(root: Path) -> Remotes:
     from voluptuous import Invalid
 
     for path in (root / ".dvc/config", root / ".dvc/config.local"):
-        if path.exists() and not path.is_file():  # a pipe would be waited for
-            raise UserError(f"{path}: is no file")
+        with suppress(FileNotFoundError):
+            check_small(path)
     try:
         config = Config(str(root / ".dvc"))
     # DVC passes on what its readers raise of a value that is no text, such as `url = a, b`, which is a list.
-    except (ConfigError, ConfigObjError, Invalid, TypeError, OSError) as error:
+    except (ConfigError, ConfigObjError, Invalid, TypeError) as error:
         raise UserError(f".dvc: {' '.join(str(error).split())}") from None
     urls, default = {name: remote["url"] for name, remote in config["remote"].items()}, config["core"].get("remote")
     if default and default not in urls:
