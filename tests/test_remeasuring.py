@@ -1,5 +1,10 @@
 """An encoder's file is measured as its run was, but for what a predictor is needed for."""
 
+import errno
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +14,7 @@ from model_cases import PARAMS, briefly_trained, tiny_params
 from test_evaluation import DATA
 
 from arcjepa import remeasuring
+from arcjepa.cli import main
 from arcjepa.comparison import HEADLINE, load_runs, metrics_table
 from arcjepa.encoder_files import load_encoder, publish_encoder, save_encoder
 from arcjepa.errors import UserError
@@ -107,6 +113,127 @@ def test_a_comparison_that_was_edited_is_named(project: Path, monkeypatch: pytes
 def test_data_that_are_not_there_are_named_with_what_makes_them(project: Path) -> None:
     with pytest.raises(UserError, match=r"tokens/tiny/training.*`snakemake evaluation_data --config scale=tiny`"):
         measure_again(project / "results/encoders/tiny/phase2.safetensors", project)
+
+
+@pytest.fixture
+def tracked(project: Path, tmp_path: Path) -> Path:
+    """A published encoder in git, in a copy of the project."""
+    shutil.copytree(project, tmp_path, dirs_exist_ok=True)
+    file = tmp_path / "results/encoders/tiny/phase2.safetensors"
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", "-C", str(tmp_path)]
+    for words in (["init", "-q"], ["add", str(file)], ["commit", "-qm", "published"]):
+        subprocess.run([*git, *words], check=True)
+    return file
+
+
+def remove(file: Path) -> None:
+    file.unlink()
+
+
+def cut(file: Path) -> None:
+    os.truncate(file, 100)
+
+
+def damage(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+
+
+def link_to_itself(file: Path) -> None:
+    file.unlink()
+    file.symlink_to(file.name)
+
+
+def put_pipe(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
+def put_folder(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+HARMS = [
+    (remove, "no such file"),
+    (cut, "is no encoder of ours: "),
+    (damage, "is damaged or edited: "),
+    (link_to_itself, "Too many levels of symbolic links"),
+    (put_pipe, "is no file"),
+    (put_folder, "is no file"),
+]
+
+
+@pytest.mark.parametrize(("harm", "told"), HARMS)
+def test_a_published_file_is_brought_back_by_git(
+    tracked: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    harm: Callable[[Path], None],
+    told: str,
+) -> None:
+    shutil.copy(PARAMS.parent / "Snakefile", tracked.parents[3])
+    monkeypatch.chdir(tracked.parents[3])
+    published, file = tracked.read_bytes(), tracked.relative_to(tracked.parents[3])
+    harm(file)
+    assert main(["evaluate", str(file)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {file}: {told}")
+    assert line.endswith(f"; restore it with `git checkout -- {file}`")
+    subprocess.run(line.split("`")[-2], shell=True, check=True)
+    assert file.read_bytes() == published
+
+
+@pytest.mark.parametrize(("harm", "told"), HARMS)
+def test_a_file_that_git_has_not_is_trained_again(project: Path, harm: Callable[[Path], None], told: str) -> None:
+    file = project / "results/encoders/tiny/phase1.safetensors"
+    shutil.copy(file.with_name("phase2.safetensors"), file)
+    try:
+        harm(file)
+        with pytest.raises(UserError, match=rf"phase1\.safetensors: {told}.*; train it.* with `snakemake --force"):
+            measure_again(file, project)
+    finally:
+        shutil.rmtree(file) if file.is_dir() else file.unlink(missing_ok=True)
+
+
+def test_a_file_that_git_has_as_it_is_is_not_brought_back_by_git(tracked: Path) -> None:
+    cut(tracked)
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", "-C", str(tracked.parents[3])]
+    subprocess.run([*git, "commit", "-qam", "damaged"], check=True)
+    with pytest.raises(UserError, match="train it again"):
+        measure_again(tracked, tracked.parents[3])
+
+
+def test_without_git_a_file_is_trained_again(tracked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tracked.parent))
+    tracked.unlink()
+    with pytest.raises(UserError, match="no such file; train it with"):
+        measure_again(tracked, tracked.parents[3])
+
+
+def test_a_misspelt_name_is_told_what_lies_beside(project: Path) -> None:
+    folder = project / "results/encoders/tiny"
+    with pytest.raises(UserError, match=r"/phaze2\.safetensors: no such file; did you mean phase2\?$"):
+        measure_again(folder / "phaze2.safetensors", project)
+    with pytest.raises(UserError, match=r"/other\.safetensors: no such file; allowed are .*phase2"):
+        measure_again(folder / "other.safetensors", project)
+
+
+@pytest.mark.parametrize("call", ["stat", "open"])
+def test_a_file_that_may_not_be_read_is_told_so(tracked: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    allowed = getattr(Path, call)
+
+    def refuse(path: Path, *arguments: object, **options: object) -> object:
+        if path == tracked:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return allowed(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, call, refuse)
+    with pytest.raises(UserError) as error:
+        measure_again(tracked, tracked.parents[3])
+    advice = f"make it readable, type: ls -ld {tracked.parent} {tracked}"
+    assert str(error.value) == f"{tracked}: cannot be read: Permission denied; {advice}"
 
 
 def test_a_file_says_by_its_place_whose_it_is(tmp_path: Path) -> None:

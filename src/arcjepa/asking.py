@@ -38,13 +38,18 @@ def ask(*command: str) -> str | None:
     return None if done is None or done.returncode else done.stdout
 
 
-def check_small(path: Path) -> None:
-    """Errors: OSError for what is no file or a large one, as a pipe is waited for and a device may have no end."""
+def size_of(path: Path) -> int:
+    """Bytes of a file. Errors: OSError for what is none, too, as a pipe is waited for and a device may have no end."""
     facts = path.stat()
     if not stat.S_ISREG(facts.st_mode):
         raise OSError(errno.EINVAL, "is no file", str(path))
-    if facts.st_size > LARGEST:
-        raise OSError(errno.EFBIG, f"{facts.st_size} bytes, which are too many", str(path))
+    return facts.st_size
+
+
+def check_small(path: Path) -> None:
+    """Errors: OSError for what is no file, or a large one."""
+    if (size := size_of(path)) > LARGEST:
+        raise OSError(errno.EFBIG, f"{size} bytes, which are too many", str(path))
 
 
 def read_small(path: Path) -> bytes:

@@ -4,17 +4,21 @@ What is published has no predictor: what its own predictor is measured by is lef
 """
 
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from arcjepa.asking import size_of
 from arcjepa.comparison import HEADLINE, load_runs, metrics_table
 from arcjepa.config import Params, from_mapping
 from arcjepa.device import resolve_device
+from arcjepa.dvc_records import blob_of, git_blobs
 from arcjepa.embeddings import Embedding, FrozenEncoder
 from arcjepa.encoder_files import load_encoder
 from arcjepa.errors import UserError
@@ -76,20 +80,62 @@ class Origin:
 def measure_again(path: Path, project: Path) -> list[Measured]:
     """Every headline column that the file's weights decide, in the order of metrics.csv.
 
-    Errors: UserError for a file that is no encoder of ours or lies elsewhere, for a comparison that cannot be read, and
-    for data that are not there, with what makes them.
+    Errors: UserError for a file that is not there, cannot be read, is no encoder of ours or lies elsewhere, with what
+    brings it back, which is git where it tracks the file; for a comparison that cannot be read, and for data that are
+    not there, with what makes them.
     """
     tree = read_params(project / "params.yaml")
     from_mapping(tree)  # whatever is wrong with it is told before its scales are read
     origin = Origin.of(path, list(tree["scales"]))
     params = from_mapping({**tree, "scale": origin.scale})
-    encoder = load_encoder(path, resolve_device(params.device))
+    tracked = _tracked(path, project)
+    _check_readable(path, tracked, origin.name in params.overlays)
+    encoder = _load(path, tracked, resolve_device(params.device))
     data = _data(project / "data", origin.scale)
     row = _row(origin.name, encoder if encoder.predicts else _WithoutPredictor(encoder), data, params)
     recorded = _recorded(project / "results/comparison" / origin.scale, origin.name)
     columns = [column for column in HEADLINE if encoder.predicts or column not in OF_PREDICTOR]
     measured = [Measured(column, _interval(row, column), _interval(recorded, column)) for column in columns]
     return [one for one in measured if not np.isnan(one.again[0])]
+
+
+def _tracked(path: Path, project: Path) -> str:
+    """The blob of a file in git's last commit; "" where that has no such file."""
+    name = os.path.relpath(path, project)
+    return git_blobs(project, name).get(name, "") if shutil.which("git") else ""
+
+
+def _check_readable(path: Path, tracked: str, is_trained: bool) -> None:
+    """Errors: UserError for what cannot be opened, or is a pipe, with what to do: where git does not track it, and
+    training makes no encoder of that name, another is meant."""
+    back = _checkout(path) if tracked else f"train it with `{remake(path)}`"
+    try:
+        size_of(path)
+        path.open("rb").close()
+    except (FileNotFoundError, NotADirectoryError):
+        beside = [file.stem for file in path.parent.glob("*.safetensors") if file.is_file()]
+        meant = did_you_mean(path.stem, beside) if beside and not (tracked or is_trained) else f"; {back}"
+        raise UserError(f"{path}: no such file{meant}") from None
+    except PermissionError as error:
+        look = f"ls -ld {quote(str(path.parent))} {quote(str(path))}"
+        raise UserError(f"{path}: cannot be read: {error.strerror}; make it readable, type: {look}") from None
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; {back}") from None
+
+
+def _load(path: Path, tracked: str, device: str) -> FrozenEncoder:
+    """As `load_encoder`, but that a file is not trained again that git has as it was."""
+    try:
+        return load_encoder(path, device)
+    except UserError as error:
+        if tracked in ("", blob_of(path)):
+            raise
+        why = str(error).removesuffix(f"train it again with `{remake(path)}`")
+        raise UserError(f"{why}{_checkout(path)}") from None
+
+
+def _checkout(path: Path) -> str:
+    return f"restore it with `git checkout -- {quote(str(path))}`"
 
 
 class _WithoutPredictor:
