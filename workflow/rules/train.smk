@@ -6,7 +6,11 @@ from arcjepa.live_trainings import wait_for_trainings
 onstart:
     with one_line_errors():
         check_user_files()
-        trainings = [job for job in workflow.dag.needrun_jobs() if job.rule.name == "train_encoder"]
+        trainings = [
+            job
+            for job in workflow.dag.needrun_jobs()
+            if job.rule.name == "train_encoder"
+        ]
         wait_for_trainings(Path(job.params.checkpoints) for job in trainings)
         for job in trainings:
             keep_former(Path(job.output.encoder).parent)
