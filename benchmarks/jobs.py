@@ -11,7 +11,7 @@ PARTS = {
         *("machine", "tokeniser", "generator", "preparation", "sigreg", "quantizer", "training", "evaluation"),
         "workflow",
     ),
-    "cuda": ("machine", "training", "evaluation", "sigreg", "ranks"),
+    "cuda": ("machine", "training", "public_code", "evaluation", "sigreg", "ranks"),
 }
 CORPUS = "corpus"
 NEEDS_CORPUS = ("training", "evaluation", "ranks")
@@ -23,6 +23,7 @@ CHOICES = {
     },
     "cuda": {
         "training": ("baseline", "phase1", "phase2", "phase3", "phase3@window=7", "phase2@tasks=50000"),
+        "public_code": (),  # measured beside the training of the phases that it has
         "ranks": ("baseline", "phase2", "baseline@batch=2048", "phase2@batch=2048"),
     },
 }

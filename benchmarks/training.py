@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks import public_code
 from benchmarks.charts import Chart
 from benchmarks.machine import product_rate
 from benchmarks.measuring import Job, Row, in_turn, ratio, seconds
@@ -45,7 +46,7 @@ def measure(job: Job) -> Iterator[Row]:
     torch.set_num_threads(1)
     names = [job.choice] if job.choice else params_at(scale_of(job)).names
     for choice in names:
-        yield _variant(job, choice)
+        yield from _variant(job, choice)
 
 
 def prepare(job: Job) -> Iterator[Row]:
@@ -95,7 +96,7 @@ def settings_of(scale: str, choice: str) -> tuple["Params", str, int]:
     return params_at(scale, tree), name, int(said.get("tasks", 0))
 
 
-def _variant(job: Job, choice: str) -> Row:
+def _variant(job: Job, choice: str) -> Iterator[Row]:
     from arcjepa.trainer import Trainer
 
     params, name, tasks = settings_of(scale_of(job), choice)
@@ -121,7 +122,9 @@ def _variant(job: Job, choice: str) -> Row:
     rates = {"sequences/s": 1000 * phase.training.batch_size / step, "ms a step": step, "TFLOP/s": achieved}
     shares = {"% of the peak": share, "% drawing": 100 * repeated(drawing, job.device) / step}
     at = {"tasks": len(corpus.training.task_ids), "sequences": phase.training.batch_size, "frames": trainer.jepa.frames}
-    return Row("training", name, at, rates | shares | _rest_of_run(trainer, step) | values)
+    yield Row("training", name, at, rates | shares | _rest_of_run(trainer, step) | values)
+    if job.device == "cuda" and choice == name:
+        yield from public_code.rows(job, name, lambda count: steps(trainer, count), phase.training.batch_size)
 
 
 def _rest_of_run(trainer: "Trainer", step: float) -> dict[str, float]:

@@ -11,7 +11,7 @@ import pytest
 
 import benchmarks.jobs
 from arcjepa.settings import Settings
-from benchmarks import runner, tables
+from benchmarks import public_code, runner, tables
 from benchmarks.charts import Chart, _lines
 from benchmarks.measuring import FAILED, ROOT, Job, Row, in_turn, ratio
 from benchmarks.settings import params_at
@@ -102,3 +102,26 @@ def test_ranks_are_measured_against_one(tmp_path: Path) -> None:
     assert rows[0].values["% of linear"] == 100
     for row in rows:
         assert row.values["sequences/s"] == pytest.approx(64000 * row.at["ranks"] / row.values["ms a step"])
+
+
+def test_public_code_is_not_measured_without_a_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(public_code.CHECKOUT, raising=False)
+    (row,) = public_code.rows(Job("training", "phase2"), "phase2", lambda count: None, 512)
+    assert public_code.CHECKOUT in str(row.values["note"])
+    assert not list(public_code.rows(Job("training", "phase3"), "phase3", lambda count: None, 512))
+
+
+def test_public_code_is_measured_by_the_sequence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = {"training": {"batch_size": 4, "grad_accum_steps": 2}}
+    epochs: list[str] = []
+    steps: list[int] = []
+    monkeypatch.setenv(public_code.CHECKOUT, str(tmp_path))
+    monkeypatch.setattr(public_code, "_config", lambda *_: config)
+    monkeypatch.setattr(public_code, "_epoch", lambda *_: (lambda: epochs.append("public") or 20.0, 40))
+    monkeypatch.setattr(public_code, "seconds", lambda call, _: call())
+    theirs, ours = public_code.rows(Job("training", "phase2"), "phase2", lambda count: steps.append(count) or 0.5, 8)
+    assert len(epochs) == 1 + public_code.ROUNDS  # the first is not timed
+    assert set(steps) == {5}  # as many sequences as theirs
+    assert theirs.at == {"sequences": 4, "batches a step": 2}
+    assert theirs.values == {"sequences/s": 2.0, "run s": 2_000_000.0, "ours, times": 40.0}
+    assert ours.values == {"sequences/s": 80.0, "run s": 50_000.0}
