@@ -7,7 +7,8 @@ github.com/fergusmeiklejohn/arc-jepa-rl, whose functions are called as its scrip
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from statistics import median
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 TITLE = "Training: the public code of the analysed run"
 ABOUT = (
     "Its training loop on tokens that it made of our synthetic tasks, with its loader's workers, beside the phase that "
-    "does the same, in turn in one process: 3 frames of context, 16 objects. `ours, times` is how many times as many "
-    "sequences a second ours trains, `run s` 80 epochs of 50,000 sequences without validation."
+    "does the same, in turn in one process: 3 frames of context, 16 objects. Ours with the batch that it has, and with "
+    "that of the public code, whose steps are of two. `run s` is 80 epochs of 50,000 sequences without validation."
 )
 CHARTS = ()
 CHECKOUT = "ARCJEPA_PUBLIC_CODE"
@@ -31,31 +32,51 @@ SETTINGS = {"baseline": "jepa_stable_production", "phase2": "jepa_lejepa_aligned
 TOKENISED, REPEATS, SMALL = 4096, 6, 96
 """Sequences, which its loader reads so many times over in an epoch; and sequences where it only has to run."""
 RUN, ROUNDS = 80 * 50_000, 3
+Steps = Callable[..., Any]
+"""Takes steps: an epoch, or as many as it is told."""
 
 
-def rows(job: Job, phase: str, ours: Callable[[int], Any], batch: int) -> Iterator[Row]:
-    """Beside `ours`, which trains so many steps of `batch` sequences; none for a phase that it has no settings of."""
+def prepared(job: Job, phase: str, ours: Mapping[int, Steps], make: Callable[[int], Steps]) -> Callable[[], list[Row]]:
+    """What measures it beside ours, by sequences of a batch: those given, and its own batch, which is made here.
+
+    No rows for a phase that it has no settings of; one that says so where there is no checkout.
+    """
     name = SETTINGS.get(phase)
     if name is None:
-        return
+        return list
     if CHECKOUT not in os.environ:
-        yield Row("public_code", name, {}, {"note": f"not measured: {CHECKOUT} names no checkout"})
-        return
+        return lambda: [Row("public_code", name, {}, {"note": f"not measured: {CHECKOUT} names no checkout"})]
     config = _config(Path(os.environ[CHECKOUT]), name, job)
     epoch, sequences = _epoch(config, job.device)
     epoch()  # its workers start, its kernels are chosen
-    count = max(1, sequences // batch)
-    calls = {
-        "public": lambda: seconds(epoch, job.device) / sequences,
-        "ours": lambda: seconds(lambda: ours(count), job.device) / (count * batch),
-    }
+    batch = config["training"]["batch_size"]
+    ours = {**ours, batch: ours.get(batch) or make(batch)}
+    return lambda: _rows(job, (f"public, {name}", f"ours, {phase}"), config["training"], (epoch, sequences), ours)
+
+
+def _rows(
+    job: Job, forms: tuple[str, str], training: dict[str, Any], public: tuple[Steps, int], ours: Mapping[int, Steps]
+) -> list[Row]:
+    """In turn, by the sequence."""
+
+    def clock(call: Callable[[], Any], sequences: int) -> Callable[[], float]:
+        return lambda: seconds(call, job.device) / sequences
+
+    epoch, sequences = public
+    count = {batch: max(1, sequences // batch) for batch in ours}
+    calls = {0: clock(epoch, sequences)}
+    calls |= {batch: clock(partial(take, count[batch]), count[batch] * batch) for batch, take in ours.items()}
     each = in_turn(calls, ROUNDS)
-    times, size = ratio(each["public"], each["ours"]), config["training"]["batch_size"]
-    at = {"sequences": size, "batches a step": config["training"]["grad_accum_steps"]}
-    for form, key, faster in ((f"public, {name}", "public", {"ours, times": times}), (f"ours, {phase}", "ours", {})):
-        one = median(each[key])
-        measured = {"sequences/s": 1 / one, "run s": RUN * one}
-        yield Row("public_code", form, at if key == "public" else {"sequences": batch}, measured | faster)
+    at = {"sequences": training["batch_size"], "batches a step": training["grad_accum_steps"]}
+    rows = [Row("public_code", forms[0], at, _rates(each[0]))]
+    for batch in ours:
+        times = {"times the public code's": ratio(each[0], each[batch])}
+        rows.append(Row("public_code", forms[1], {"sequences": batch}, _rates(each[batch]) | times))
+    return rows
+
+
+def _rates(each: list[float]) -> dict[str, float | str]:
+    return {"sequences/s": 1 / median(each), "run s": RUN * median(each)}
 
 
 def _config(checkout: Path, name: str, job: Job) -> dict[str, Any]:
@@ -100,7 +121,7 @@ def _sequences(tasks: "list[Task]") -> Iterator[dict[str, Any]]:
             yield {"context": context, "target": pair.output.tolist()}
 
 
-def _epoch(config: dict[str, Any], device: str) -> tuple[Callable[[], Any], int]:
+def _epoch(config: dict[str, Any], device: str) -> tuple[Steps, int]:
     """One epoch of its training, and how many sequences that is."""
     experiment = import_module("training.jepa").ObjectCentricJEPAExperiment(config, device=device)
     loader, *_ = import_module("scripts._jepa_loader").build_jepa_dataloader(

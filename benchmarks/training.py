@@ -4,6 +4,7 @@ Variants are a phase with changes: "phase3@window=7", "phase2@tasks=50000" (the 
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -112,6 +113,7 @@ def _variant(job: Job, choice: str) -> Iterator[Row]:
         values["peak MiB"] = torch.cuda.max_memory_allocated() / 2**20
     drawing = _drawing(trainer)
     rivals = {"ours": trainer} | ({"kernel by kernel": _by_kernel(trainer, corpus)} if job.device == "cuda" else {})
+    beside = _public_code(job, choice, trainer) if job.device == "cuda" else list
     job.turn()
     times = _milliseconds(rivals, job.device)
     step = median(times["ours"])
@@ -123,8 +125,21 @@ def _variant(job: Job, choice: str) -> Iterator[Row]:
     shares = {"% of the peak": share, "% drawing": 100 * repeated(drawing, job.device) / step}
     at = {"tasks": len(corpus.training.task_ids), "sequences": phase.training.batch_size, "frames": trainer.jepa.frames}
     yield Row("training", name, at, rates | shares | _rest_of_run(trainer, step) | values)
-    if job.device == "cuda" and choice == name:
-        yield from public_code.rows(job, name, lambda count: steps(trainer, count), phase.training.batch_size)
+    yield from beside()
+
+
+def _public_code(job: Job, choice: str, trainer: "Trainer") -> Callable[[], list[Row]]:
+    """What measures the public code of the analysed run beside a phase as it is."""
+    from arcjepa.trainer import Trainer
+
+    def made(batch: int) -> Callable[..., Any]:
+        params, name, tasks = settings_of(scale_of(job), f"{choice}@batch={batch}")
+        other = Trainer(params.phase_settings(name), corpus_of(job.scratch, params, tasks), 0, job.device)
+        steps(other, 5)
+        return partial(steps, other)
+
+    ours = {trainer.phase.training.batch_size: partial(steps, trainer)}
+    return public_code.prepared(job, choice, ours, made)
 
 
 def _rest_of_run(trainer: "Trainer", step: float) -> dict[str, float]:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -106,22 +107,32 @@ def test_ranks_are_measured_against_one(tmp_path: Path) -> None:
 
 def test_public_code_is_not_measured_without_a_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(public_code.CHECKOUT, raising=False)
-    (row,) = public_code.rows(Job("training", "phase2"), "phase2", lambda count: None, 512)
+    (row,) = public_code.prepared(Job("training", "phase2"), "phase2", {}, lambda batch: None)()
     assert public_code.CHECKOUT in str(row.values["note"])
-    assert not list(public_code.rows(Job("training", "phase3"), "phase3", lambda count: None, 512))
+    assert not public_code.prepared(Job("training", "phase3"), "phase3", {}, lambda batch: None)()
 
 
-def test_public_code_is_measured_by_the_sequence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_public_code_is_measured_by_the_sequence_and_at_its_own_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = {"training": {"batch_size": 4, "grad_accum_steps": 2}}
     epochs: list[str] = []
-    steps: list[int] = []
+    taken: list[tuple[int, int]] = []
     monkeypatch.setenv(public_code.CHECKOUT, str(tmp_path))
     monkeypatch.setattr(public_code, "_config", lambda *_: config)
     monkeypatch.setattr(public_code, "_epoch", lambda *_: (lambda: epochs.append("public") or 20.0, 40))
     monkeypatch.setattr(public_code, "seconds", lambda call, _: call())
-    theirs, ours = public_code.rows(Job("training", "phase2"), "phase2", lambda count: steps.append(count) or 0.5, 8)
-    assert len(epochs) == 1 + public_code.ROUNDS  # the first is not timed
-    assert set(steps) == {5}  # as many sequences as theirs
+
+    def steps(batch: int) -> Callable[[int], float]:
+        return lambda count: taken.append((batch, count)) or 8 / batch
+
+    measure = public_code.prepared(Job("training", "phase2"), "phase2", {8: steps(8)}, steps)
+    assert len(epochs) == 1  # which is not timed
+    theirs, ours, alike = measure()
+    assert len(epochs) == 1 + public_code.ROUNDS
+    assert set(taken) == {(8, 5), (4, 10)}  # as many sequences as theirs
     assert theirs.at == {"sequences": 4, "batches a step": 2}
-    assert theirs.values == {"sequences/s": 2.0, "run s": 2_000_000.0, "ours, times": 40.0}
-    assert ours.values == {"sequences/s": 80.0, "run s": 50_000.0}
+    assert theirs.values == {"sequences/s": 2.0, "run s": 2_000_000.0}
+    assert (ours.at, alike.at) == ({"sequences": 8}, {"sequences": 4})
+    assert ours.values == {"sequences/s": 40.0, "run s": 100_000.0, "times the public code's": 20.0}
+    assert alike.values == {"sequences/s": 20.0, "run s": 200_000.0, "times the public code's": 10.0}
