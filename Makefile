@@ -47,7 +47,7 @@ ELSEWHERE := tests/test_figures.py::test_draws_every_subset_and_names_what_is_mi
   tests/test_encoder.py::test_frames_without_any_object_are_finite_and_told_apart
 IN_WORKFLOW := tests/workflow/test_slurm.py tests/workflow/test_staleness.py::test_what_only_looks_at_trainings_retrains_none
 
-# Every fault as often as it takes to be sure, an hour and a half on two cores, and the table of what was survived:
+# Every fault as often as it takes to be sure, an hour on two cores, and the table of what was survived:
 # results/faults.md, or results/faults-gpu.md with ARCJEPA_FAULTS_DEVICE=cuda.
 faults: install
 	rm -f .faults-tally

@@ -41,6 +41,14 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def scenario_of(project: Path, name: str) -> tuple[Path, Path]:
+    """Its encoder, that of phase2, and the folder of the sets that it may be in."""
+    encoders, sets = project / "results/encoders/tiny", project / "results/comparison/tiny/ablations"
+    (encoders / f"{name}.safetensors").write_bytes((encoders / "phase2.safetensors").read_bytes())
+    sets.mkdir(exist_ok=True)
+    return encoders / f"{name}.safetensors", sets
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "without"),
@@ -67,8 +75,7 @@ def test_a_file_measures_what_its_run_did(
 @pytest.mark.slow
 def test_what_no_comparison_has_is_a_dash(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remeasuring, "_data", lambda folder, scale: DATA)
-    other = project / "results/encoders/tiny/mine.safetensors"
-    other.write_bytes((project / "results/encoders/tiny/phase2.safetensors").read_bytes())
+    other, _ = scenario_of(project, "mine")
     assert all(str(one).endswith(" -") for one in measure_again(other, project))
 
 
@@ -84,10 +91,7 @@ def test_what_an_encoder_has_not_is_not_told(project: Path, monkeypatch: pytest.
 @pytest.mark.slow
 def test_a_scenario_is_looked_up_in_the_sets(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remeasuring, "_data", lambda folder, scale: DATA)
-    scenario = project / "results/encoders/tiny/combined.safetensors"
-    sets = project / "results/comparison/tiny/ablations"
-    scenario.write_bytes((project / "results/encoders/tiny/phase2.safetensors").read_bytes())
-    sets.mkdir()
+    scenario, sets = scenario_of(project, "combined")
     (sets / "beyond-effects.csv").write_text("quantity,effect,value\nval_nce,window,2.0\n")
     columns = "name,readout_nce,readout_nce_low,readout_nce_high"
     (sets / "beyond.csv").write_text(f"{columns}\ncombined,2.0,1.5,2.5\nphase2,2.0,1.5,2.5\n")
@@ -101,10 +105,7 @@ def test_a_scenario_is_looked_up_in_the_sets(project: Path, monkeypatch: pytest.
 @pytest.mark.slow
 def test_a_comparison_that_was_edited_is_named(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remeasuring, "_data", lambda folder, scale: DATA)
-    scenario = project / "results/encoders/tiny/edited.safetensors"
-    sets = project / "results/comparison/tiny/ablations"
-    scenario.write_bytes((project / "results/encoders/tiny/phase2.safetensors").read_bytes())
-    sets.mkdir(exist_ok=True)
+    scenario, sets = scenario_of(project, "edited")
     (sets / "edited.csv").write_text("name,val_nce,val_nce_low,val_nce_high\nedited,x,1.5,2.5\n")
     with pytest.raises(UserError, match=r"edited\.csv: edited: .*'x'; make it again with `snakemake --force"):
         measure_again(scenario, project)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 
 def table(tally: str) -> str:
-    """Markdown, a row for every kind of fault in the order of their first trial."""
+    """Markdown, a row for every kind of fault, by name."""
     counts: dict[str, Counter[str]] = {}
     for line in tally.splitlines():
         what, times, name = line.split("\t")
         counts.setdefault(name, Counter())[what] += int(times)
-    rows = [f"| {name} | {count['tried']} | {count['survived']} |" for name, count in counts.items()]
+    rows = [f"| {name} | {count['tried']} | {count['survived']} |" for name, count in sorted(counts.items())]
     return "\n".join(["| fault | tried | survived |", "|---|---:|---:|", *rows, ""])
 
 
