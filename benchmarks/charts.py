@@ -22,6 +22,8 @@ class Chart:
     y: str
     fixed: dict[str, float] = field(default_factory=dict)
     """Other sizes, where there are several."""
+    lacking: str = ""
+    """Rows that have this measure are left out: they are of another comparison."""
 
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#B5529A", "#E69F00", "#56B4E9", "#777777")
@@ -46,7 +48,8 @@ def _lines(chart: Chart, rows: Sequence[Row]) -> Lines:
     groups: dict[str, dict[tuple[tuple[str, float], ...], list[tuple[float, float]]]] = {}
     for row in rows:
         value = row.values.get(chart.y)
-        if chart.x in row.at and isinstance(value, float) and value > 0 and chart.fixed.items() <= row.at.items():
+        wanted = chart.x in row.at and chart.fixed.items() <= row.at.items() and chart.lacking not in row.values
+        if wanted and isinstance(value, float) and value > 0:
             others = tuple(item for item in row.at.items() if item[0] != chart.x)
             groups.setdefault(row.form, {}).setdefault(others, []).append((row.at[chart.x], value))
     return {form: sorted(max(kinds.values(), key=len)) for form, kinds in groups.items()}

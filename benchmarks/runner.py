@@ -103,10 +103,16 @@ def measure_in_turn(names: Sequence[str], device: str, scratch: Path, small: boo
 
 
 def measure_together(names: Sequence[str], device: str, scratch: Path, small: bool, deadline: float) -> list[Row]:
-    """Jobs that prepare (compile) side by side, and then measure one at a time, in this order as far as it goes."""
-    threads = max(1, (os.cpu_count() or 1) // max(1, len(names)))
-    running = [Running.start(name, device, scratch, small, threads) for name in names]
-    patience = time.monotonic() + 0.6 * (deadline - time.monotonic())
+    """Jobs that prepare (compile), the first alone and then all others side by side, and then measure one at a time, in
+    this order as far as it goes.
+    """
+    cores, now = os.cpu_count() or 1, time.monotonic()
+    patience, alone = now + 0.6 * (deadline - now), now + 0.3 * (deadline - now)
+    running = [Running.start(name, device, scratch, small, cores) for name in names[:1]]
+    while running and running[0].alive and not running[0].ready and time.monotonic() < alone:
+        time.sleep(POLL)
+    threads = max(1, cores // max(1, len(names) - 1))
+    running += [Running.start(name, device, scratch, small, threads) for name in names[1:]]
     while time.monotonic() < deadline and any(one.alive for one in running):
         waiting = [one for one in running if one.alive]
         ready = [one for one in waiting if one.ready and not one.gone]

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 TITLE = "Training"
 ABOUT = (
-    "A phase as it trains, its record included; synthetic tasks only. GPU: scale production, wall clock; phases "
-    "compile side by side and are measured one at a time. CPU: scale laptop, CPU time of one thread. `kernel by "
-    "kernel` is the same code, every kernel started from Python. FLOP are those of matrix products, forward and "
-    "backward; the peak is that of a large matrix product (bf16 on a GPU), measured beside. Drawing a batch with its "
-    "views, and the record, are measured by themselves: their shares are upper bounds. `run s` is all epochs with "
-    "validation and record, worked out from the figures beside it, without set-up and first steps."
+    "A phase as it trains, its record included; synthetic tasks only. GPU: scale production, wall clock; the first row "
+    "compiles alone, the others side by side, and all are measured one at a time. CPU: scale laptop, CPU time of one "
+    "thread. `kernel by kernel` is the same code, every kernel started from Python. FLOP are those of matrix products, "
+    "forward and backward; the peak is that of a large matrix product (bf16 on a GPU), measured beside. Drawing a "
+    "batch with its views, and the record, are measured by themselves: their shares are upper bounds. `run s` is all "
+    "epochs with validation and record, worked out from the figures beside it, without set-up and first steps."
 )
 CHARTS = (
     Chart("training_tasks", "A training step against the tasks to draw from", "tasks", "ms a step"),

@@ -15,6 +15,8 @@ from arcjepa.params import check_arguments, typed
     ("path", "value", "named"),
     [
         ("base.optimizer.lr", "1e-4", ["optimizer.lr", "'1e-4'", "1e-4 without quotes"]),
+        ("ranks", 9, ["ranks: is 9, should be a whole number from 1 to 8, or auto"]),
+        ("ranks", True, ["ranks: is True, should be a whole number from 1 to 8, or auto"]),
         ("lambda_sigreg", "5e-1", ["lambda_sigreg", "5e-1 without quotes"]),
         ("lambda_sigreg", float("nan"), ["lambda_sigreg", "nan", "finite"]),
         ("lambda_sigreg", float("inf"), ["lambda_sigreg", "inf", "finite"]),

@@ -95,6 +95,9 @@ def test_a_table_grows_row_by_row_and_refuses_what_its_schema_lacks(tmp_path: Pa
         table.append({"d": 1})
     with (tmp_path / "t.csv").open() as file:
         assert list(csv.reader(file)) == [["a", "b", "c"], ["1", "", "0.123457"], ["", "x", ""], ["2", "", ""]]
+    (tmp_path / "t.csv").unlink()  # under a training that goes on
+    table.append({"a": 3})
+    assert (tmp_path / "t.csv").read_bytes() == table.content == b"a,b,c\n1,,0.123457\n,x,\n2,,\n3,,\n"
     Table(tmp_path / "t.csv", ("a",))  # a new run starts anew
     assert (tmp_path / "t.csv").read_text() == "a\n"
 

@@ -1,6 +1,7 @@
 """Half a table is never taken for a whole one."""
 
 import json
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -64,6 +65,8 @@ def test_a_table_that_nothing_vouches_for_is_still_looked_at(tmp_path: Path, con
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     assert "metrics.csv: no such file; make it with `snakemake " in refuse(tmp_path / "metrics.csv")
     (tmp_path / "metrics.csv").mkdir()
+    os.mkfifo(tmp_path / "pipe.csv")
+    assert "is no file but a pipe or a device; make it again" in refuse(tmp_path / "pipe.csv")
     assert "cannot be read: Is a directory" in refuse(tmp_path / "metrics.csv")
 
 

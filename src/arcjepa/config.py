@@ -16,7 +16,7 @@ from pydantic import Field, PrivateAttr, field_validator
 from arcjepa.data_settings import Data, Evaluation, TokenSettings
 from arcjepa.diagnosis_settings import Thresholds
 from arcjepa.errors import UserError
-from arcjepa.limits import check_pool, check_ranks
+from arcjepa.limits import Ranks, check_pool, check_ranks
 from arcjepa.messages import dotted, problems, revalidated, validated
 from arcjepa.params import check_plain, did_you_mean, leaves, misspelt, overlay, read_params, repeated_leaves
 from arcjepa.scales import NAME, at_scale, scale_parents
@@ -41,7 +41,7 @@ class Params(Settings):
     lambda_sigreg: NonNegative
     device: Literal["auto", "cpu", "cuda"]
     """auto: the GPU where there is one; cuda: fail where there is none."""
-    ranks: Annotated[int, Field(ge=1, le=8)] | Literal["auto"]
+    ranks: Ranks
     """Processes that train together, each with a GPU of its own where there are GPUs; auto: one for every GPU that the
     job was given, one in a job that the workflow asks Slurm for. Numbers are the same but for rounding and what each
     rank draws for itself (dropout), so that nothing is stale after a change."""

@@ -20,6 +20,7 @@ from arcjepa.errors import UserError
 from arcjepa.examination import Examination, Finding
 from arcjepa.files import counted, enumerated
 from arcjepa.leftovers import dead_writes, foreign_dvc_holders, incomplete_outputs, live_snakemakes, locks
+from arcjepa.limits import MOST_RANKS
 from arcjepa.provenance import commit
 from arcjepa.remotes import dvc_remotes
 from arcjepa.users import user_paths
@@ -32,8 +33,6 @@ WRITTEN = (".", "data", "results", "logs", ".snakemake", ".dvc")
 RESTORE_LOCK = "git checkout requirements.lock"
 OURS = ("snakemake", "dvc", "torch", "numpy", "pydantic", "safetensors")
 """Packages whose version is told where it is right, too."""
-MOST_RANKS = 8
-"""As `ranks.MOST`, without torch."""
 SLURM = ("sbatch", "squeue", "sacct", "scontrol")
 
 

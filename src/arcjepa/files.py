@@ -155,6 +155,8 @@ def read_vouched(path: Path) -> bytes:
     again = f"make it again with `{remake(path)}`"
     voucher = path.with_name(VOUCHERS.get(path.name, path.name))
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise UserError(f"{path}: is no file but a pipe or a device; {again}")
         content = path.read_bytes()
         record = json.loads(voucher.read_bytes()) if voucher != path and voucher.exists() else {}
     except FileNotFoundError:

@@ -1,6 +1,9 @@
 """What settings of different sections cannot be together."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BeforeValidator
+from pydantic_core import PydanticCustomError
 
 from arcjepa.data_settings import largest_pool
 from arcjepa.errors import UserError
@@ -9,6 +12,18 @@ from arcjepa.settings import Phase
 
 if TYPE_CHECKING:  # config imports this
     from arcjepa.config import Params
+
+MOST_RANKS = 8
+"""As `ranks.MOST`, without torch."""
+
+
+def _number_of_ranks(value: Any) -> Any:
+    if value == "auto" or (type(value) is int and 1 <= value <= MOST_RANKS):
+        return value
+    raise PydanticCustomError("ranks", f"should be a whole number from 1 to {MOST_RANKS}, or auto")
+
+
+Ranks = Annotated[int | Literal["auto"], BeforeValidator(_number_of_ranks)]
 
 
 def check_ranks(params: "Params", name: str, phase: Phase) -> None:

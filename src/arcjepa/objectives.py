@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from arcjepa.jepa import Outputs, Relations
-from arcjepa.ranks import gathered, mean_and_variance, mean_of_all, mean_over_ranks, rank, summed, world_size
+from arcjepa.ranks import gathered, mean_of_all, mean_over_ranks, merged, own_moments, rank, summed, world_size
 from arcjepa.settings import PRIMARY_SIGREG, InfoNCE, Loss, Phase, Relational
 from arcjepa.settings import GradNorm as Balance
 from arcjepa.sigreg import sigreg, sigreg_normalised
@@ -268,9 +268,18 @@ def prediction_error(outputs: Outputs, phase: Phase) -> torch.Tensor:
 
     On unit-length embeddings under InfoNCE, which sees directions only. Over the batches of all ranks.
     """
+    return relative_error(gathered(error_moments(outputs, phase)[None]), outputs)
+
+
+def error_moments(outputs: Outputs, phase: Phase) -> torch.Tensor:
+    """(2, 1 + D): mean and variance over this rank's rows of the squared error of a prediction, and of the target."""
     prediction, target = outputs.prediction.detach().float(), outputs.target.detach().float()
     if phase.loss.prediction == "infonce":
         prediction, target = functional.normalize(prediction, dim=-1), functional.normalize(target, dim=-1)
-    error, rows = (prediction - target).square().mean(1, keepdim=True), len(target) * world_size()
-    mean, variance = mean_and_variance(torch.cat([error, target], 1))
+    return own_moments(torch.cat([(prediction - target).square().mean(1, keepdim=True), target], 1))
+
+
+def relative_error(moments: torch.Tensor, outputs: Outputs) -> torch.Tensor:
+    """`prediction_error` from the `error_moments` (W, 2, 1 + D) of all ranks."""
+    (mean, variance), rows = merged(moments), len(outputs.target) * world_size()
     return mean[0] / (variance[1:].mean() * rows / (rows - 1)).clamp(min=1e-12)

@@ -114,16 +114,21 @@ class CodebookQuantizer(StartedQuantizer):
             self._initialise(_everyones(rows, mask, frames))
         codes = nearest(rows, self.codebook)
         quantized = self.codebook[codes].to(x.dtype)
-        commitment = self._commitment(x, quantized, mask) if self.committed and not frozen else None
-        if learns:
-            self._learn(rows, codes, mask)
+        uses = _uses(rows, codes, mask, self.codes) if learns else None
+        commitment = self._commitment(x, quantized, mask, uses) if self.committed and not frozen else None
+        if uses is not None:
+            self._learn(*uses)
         straight_through = x + (quantized - x).detach()
         return Quantized(straight_through, codes.masked_fill(~mask, -1), commitment, rows, frames)
 
-    def _commitment(self, x: torch.Tensor, quantized: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def _commitment(
+        self, x: torch.Tensor, quantized: torch.Tensor, mask: torch.Tensor, uses: tuple[torch.Tensor, ...] | None
+    ) -> torch.Tensor:
         """Mean squared distance of the objects to their codes, which it does not move."""
         error = (x.float() - quantized.detach().float()).square().mean(1)
-        return world_size() * (error * mask).sum() / summed(mask.sum()).clamp(min=1)
+        # Where ranks have exchanged how often each code is used, they have that many objects: one exchange less.
+        objects = summed(mask.sum()) if world_size() == 1 or uses is None else uses[0].sum()
+        return world_size() * (error * mask).sum() / objects.clamp(min=1)
 
     @torch.no_grad()
     def _initialise(self, x: torch.Tensor) -> None:
@@ -133,10 +138,7 @@ class CodebookQuantizer(StartedQuantizer):
         self._start()
 
     @torch.no_grad()
-    def _learn(self, x: torch.Tensor, codes: torch.Tensor, mask: torch.Tensor) -> None:
-        counts, sums = _counts_and_sums(x, codes, mask, self.codes)
-        counts, sums = summed(torch.cat([counts[:, None], sums], 1)).split([1, x.shape[1]], 1)
-        counts = counts[:, 0]
+    def _learn(self, counts: torch.Tensor, sums: torch.Tensor) -> None:
         self.counts.lerp_(counts, 1 - self.decay)
         self.sums.lerp_(sums, 1 - self.decay)
         smoothed = (self.counts + EPSILON) / (1 + self.codes * EPSILON / self.counts.sum())
@@ -160,6 +162,14 @@ class CodebookQuantizer(StartedQuantizer):
         self.sums[dead] = self.codebook[dead] * self.counts[dead, None]
         self.usage.zero_()
         return int(dead.sum())
+
+
+@torch.no_grad()
+def _uses(x: torch.Tensor, codes: torch.Tensor, mask: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """`_counts_and_sums` over all ranks, in one exchange."""
+    counts, sums = _counts_and_sums(x, codes, mask, count)
+    counts, sums = summed(torch.cat([counts[:, None], sums], 1)).split([1, x.shape[1]], 1)
+    return counts[:, 0], sums
 
 
 def _counts_and_sums(

@@ -120,9 +120,29 @@ def _total(x: torch.Tensor) -> torch.Tensor:
 
 def mean_and_variance(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Of the rows x (M, C) of all ranks, M alike: (C,) and (C,), in one exchange; gradients find their way back."""
-    means, variances = gathered(torch.stack([x.mean(0), x.var(0, unbiased=False)])[None]).unbind(1)
+    return merged(gathered(own_moments(x)[None]))
+
+
+def own_moments(x: torch.Tensor) -> torch.Tensor:
+    """(2, C): mean and variance of the rows x (M, C) of this rank."""
+    return torch.stack([x.mean(0), x.var(0, unbiased=False)])
+
+
+def merged(moments: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and variance (C,) of all rows, from the `own_moments` (W, 2, C) of all ranks, whose rows are alike."""
+    means, variances = moments.unbind(1)
     mean = means.mean(0)
     return mean, (variances + (means - mean).square()).mean(0)
+
+
+@torch.no_grad()
+def placed(x: torch.Tensor) -> torch.Tensor:
+    """What `mean_of_all` makes everyone's x (W, ...) of, in their order."""
+    if world_size() == 1:
+        return x[None]
+    places = x.new_zeros(world_size(), *x.shape)
+    places[rank()] = world_size() * x
+    return places
 
 
 @torch.no_grad()

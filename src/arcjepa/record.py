@@ -209,7 +209,8 @@ class Table:
     def __init__(self, path: Path, columns: tuple[str, ...], events: Events | None = None) -> None:
         self.path, self.columns, self.events = path, columns, events
         self.content = _lines([columns])
-        """What was written: the file itself is gone where Snakemake cancels a job that still saves its state."""
+        """What was written: the file itself is gone where Snakemake cancels a job that still saves its state, or where
+        someone deletes what a training still writes."""
         path.write_bytes(self.content)
 
     def append(self, *rows: Row) -> None:
@@ -217,9 +218,10 @@ class Table:
         for row in rows:
             _check(row, self.columns, self.path)
         lines = _lines([_text(row.get(name)) for name in self.columns] for row in rows)
-        with self.path.open("ab") as file:
-            file.write(lines)
+        gone = not self.path.exists()
         self.content += lines
+        with self.path.open("ab") as file:
+            file.write(self.content if gone else lines)
         if self.events is not None:
             self.events.add(self.path.stem, rows)
 

@@ -9,7 +9,6 @@ where all embeddings are zero it is 0.402 N. Where several ranks train together,
 the means are over all of it. Shapes: N embeddings, D dimensions, S slices, K knots.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -25,8 +24,6 @@ Device = torch.device | str
 _made: dict[tuple[torch.dtype, torch.device], tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = {}
 """Of `_knots`."""
 _STEP = 3.0 / (KNOTS - 1)
-_ROWS = 128
-"""Rows that a processor works on at a time, so that they stay in its cache from knot to knot."""
 
 
 def knots(dtype: torch.dtype = torch.float32, device: Device = "cpu") -> tuple[torch.Tensor, ...]:
@@ -60,8 +57,7 @@ class _EppsPulley(torch.autograd.Function):
         if z.is_cuda:
             means, *kept = sliced_means(z, slices, _STEP, KNOTS - 1)
         else:
-            x = z @ slices
-            kept = [torch.stack([torch.cos(_STEP * x), torch.sin(_STEP * x)]), slices]
+            kept = [_waves(slices.T @ z.mT), slices]
             means = _means(kept[0])
         means = means if ranks == 1 else mean_over_ranks(means)
         error = means - wanted
@@ -82,7 +78,7 @@ class _EppsPulley(torch.autograd.Function):
         if error.is_cuda:
             return sliced_slopes(*kept, along, _STEP), None, None
         waves, slices = kept
-        return _slopes(waves, along) @ slices.T, None, None
+        return _slopes(waves, along).mT @ slices.T, None, None
 
 
 def _knots(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -98,39 +94,40 @@ def _knots(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return _made[key]
 
 
+def _waves(x: torch.Tensor) -> torch.Tensor:
+    """Cosines and sines (2, ...) of the angles x at the first knot."""
+    waves = x.new_empty(2, *x.shape)
+    angles = x * _STEP
+    torch.cos(angles, out=waves[0])
+    torch.sin(angles, out=waves[1])
+    return waves
+
+
 def _means(waves: torch.Tensor) -> torch.Tensor:
-    """Means of cos(k u) and of sin(k u) over N, from those of u (2, ..., N, S): (..., 2, K - 1, S)."""
-    *sets, rows, columns = waves.shape
-    total = waves.new_zeros(KNOTS - 1, *sets, columns)
-    for part in waves.split(_ROWS, -2):
-        for k, (sign, wave) in enumerate(_multiples(part)):
-            total[k].add_(wave.sum(-2), alpha=sign)
-    return (total / rows).movedim((1, 0), (-3, -2))
+    """Means of cos(k u) and of sin(k u) over N, from those of u (2, ..., S, N): (..., 2, K - 1, S)."""
+    from arcjepa import sigreg_loops  # here, as it imports numba
+
+    *sets, columns, rows = waves.shape[1:]
+    total = waves.new_empty(*sets, 2, columns, KNOTS - 1)
+    for cosine, sine, found in zip(*_sets(waves), total.view(-1, 2, columns, KNOTS - 1), strict=True):
+        sigreg_loops.sums(cosine.numpy(), sine.numpy(), found.numpy())
+    return total.mT / rows
 
 
 def _slopes(waves: torch.Tensor, along: torch.Tensor) -> torch.Tensor:
-    """Sum over k of along[0, k] cos(k u) + along[1, k] sin(k u), along (..., 2, K - 1, S): (..., N, S)."""
-    total = torch.zeros_like(waves[0])
-    for part, found in zip(waves.split(_ROWS, -2), total.split(_ROWS, -2), strict=True):
-        for k, (sign, (cosine, sine)) in enumerate(_multiples(part)):
-            found.addcmul_(cosine, along[..., 0, k, None, :], value=sign)
-            found.addcmul_(sine, along[..., 1, k, None, :], value=sign)
+    """Sum over k of along[0, k] cos(k u) + along[1, k] sin(k u), along (..., 2, K - 1, S): (..., S, N)."""
+    from arcjepa import sigreg_loops
+
+    total, along = torch.empty_like(waves[0]), along.mT.contiguous()
+    rest = along.view(-1, *along.shape[-3:]), total.view(-1, *total.shape[-2:])
+    for cosine, sine, factors, found in zip(*_sets(waves), *rest, strict=True):
+        sigreg_loops.slopes(cosine.numpy(), sine.numpy(), factors.numpy(), found.numpy())
     return total
 
 
-def _multiples(waves: torch.Tensor) -> Iterator[tuple[int, torch.Tensor]]:
-    """cos(k u) and sin(k u), both times a sign, for k = 1 .. KNOTS - 1, from those of u: (2, ..., N, S).
-
-    The sign saves negating what the recurrence takes away. The tensors yielded are overwritten two steps later.
-    """
-    double = 2 * waves[0]
-    old, new = torch.zeros_like(waves), waves.clone()
-    old[0] = 1
-    sign_old, sign_new = 1, 1
-    for _ in range(KNOTS - 1):
-        yield sign_new, new
-        old.addcmul_(double, new, value=-sign_new * sign_old)
-        old, new, sign_old, sign_new = new, old, sign_new, -sign_old
+def _sets(waves: torch.Tensor) -> torch.Tensor:
+    """(2, ..., S, N) as (2, sets, S, N)."""
+    return waves.view(2, -1, *waves.shape[-2:])
 
 
 def epps_pulley(z: torch.Tensor, slices: torch.Tensor, ranks: int = 1) -> torch.Tensor:

@@ -19,9 +19,9 @@ from arcjepa.errors import UserError
 from arcjepa.inputs import Room, blocks, enough, frames_of, rounded, view_kinds
 from arcjepa.jepa import JEPA, Outputs
 from arcjepa.moments import Moments, moments
-from arcjepa.objectives import Objective, Terms, global_terms, prediction_error
+from arcjepa.objectives import Objective, Terms, error_moments, global_terms, prediction_error, relative_error
 from arcjepa.quantizer import CodebookQuantizer, GumbelQuantizer
-from arcjepa.ranks import MOST, gathered, mean_of_all, rank, summed, wait_for_device, world_size
+from arcjepa.ranks import MOST, gathered, mean_of_all, placed, rank, summed, wait_for_device, world_size
 from arcjepa.record import Averages, Row, codes, loss_values
 from arcjepa.replay import Replay
 from arcjepa.schedule import learning_rate, make_optimizer
@@ -211,7 +211,7 @@ class Trainer:
         outputs, total, terms = self._loss()
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()
-        total, terms = self._averaged(total, terms)
+        total, terms, error = self._averaged(outputs, total, terms)
         norm = nn.utils.clip_grad_norm_(self.parameters, self.phase.optimizer.clip)
         # A loss may be infinite where its gradient is not.
         self.stopped.copy_(torch.maximum(self.stopped, (~(norm + total).isfinite()).float()))
@@ -223,19 +223,21 @@ class Trainer:
         used = outputs.quantized.codes + 1
         self.codes_used.index_add_(0, used, torch.ones_like(used))
         self.count += 1
-        return Step(outputs, total, terms, norm, prediction_error(outputs, self.phase))
+        return Step(outputs, total, terms, norm, error)
 
-    def _averaged(self, total: torch.Tensor, terms: Terms) -> tuple[torch.Tensor, Terms]:
-        """The gradients become those of the global batch, and with them what is returned.
+    def _averaged(self, outputs: Outputs, own: torch.Tensor, terms: Terms) -> tuple[torch.Tensor, Terms, torch.Tensor]:
+        """The gradients become those of the global batch, of which it returns total, terms and `prediction_error`.
 
         In one exchange after the backward pass: 5 M numbers are too few for hiding it behind that pass, as
         DistributedDataParallel does, to be worth hooks in what is compiled and recorded as a whole.
         """
         learned = [p for p in self.parameters if p.grad is not None]
-        total, terms, averages = global_terms(total, terms, [p.grad for p in learned if p.grad is not None])
+        gradients = [p.grad for p in learned if p.grad is not None]
+        moments = placed(error_moments(outputs, self.phase))
+        total, terms, (moments, *averages) = global_terms(own, terms, [moments, *gradients])
         for parameter, average in zip(learned, averages, strict=True):
             parameter.grad = average
-        return total, terms
+        return total, terms, relative_error(moments, outputs)
 
     def train_step(self, averages: Averages) -> Step:
         """One update of the weights; whether the gradient was finite, `check` asks later."""

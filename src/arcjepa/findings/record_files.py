@@ -118,7 +118,7 @@ def _read_text(path: Path, damaged: list[str]) -> str:
         # Of a run.json that is damaged this is known already.
         if not any(text.startswith("run.json: ") for text in damaged):
             damaged.append(str(error))
-        content = path.read_bytes()
+        content = path.read_bytes() if path.is_file() else b""
     return content.decode("utf-8-sig")
 
 
