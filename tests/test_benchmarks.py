@@ -84,6 +84,41 @@ def test_chart_varies_one_size_at_a_time() -> None:
     assert _lines(Chart("c", "", "tasks", "ms"), rows) == {"ours": [(2, 2.0), (4, 4.0)]}
 
 
+def test_chart_leaves_out_rows_of_another_comparison() -> None:
+    rows = [Row("p", "ours", {"tasks": tasks}, {"ms": float(tasks)}) for tasks in (2, 4)]
+    rows.append(Row("p", "ours", {"tasks": 1}, {"ms": 9.0, "over ours": 1.0}))
+    assert _lines(Chart("c", "", "tasks", "ms", lacking="over ours"), rows) == {"ours": [(2, 2.0), (4, 4.0)]}
+
+
+def test_the_first_job_prepares_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others start once it is ready."""
+    started: list[str] = []
+
+    class Stub(runner.Running):
+        alive = property(lambda job: not job.gone)
+        ready = property(lambda job: job.looks() > 2)
+        looked = 0
+
+        def looks(self) -> int:
+            self.looked += 1
+            if self.name == "first" and self.looked < 3:
+                assert started == ["first"]
+            return self.looked
+
+        @classmethod
+        def start(cls, name: str, *_: object) -> "Stub":
+            started.append(name)
+            return cls(name, None, tmp_path)
+
+        def rows(self, stopped: bool) -> list[Row]:
+            return [Row(self.name, "", {}, {})]
+
+    monkeypatch.setattr(runner, "Running", Stub)
+    monkeypatch.setattr(runner, "POLL", 0)
+    found = runner.measure_together(["first", "second", "third"], "cpu", tmp_path, True, time.monotonic() + 20)
+    assert started == [row.part for row in found] == ["first", "second", "third"]
+
+
 @pytest.mark.slow
 def test_a_job_that_fails_or_is_late_costs_no_other_its_rows(tmp_path: Path) -> None:
     names = ["nothing", "machine"]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +24,10 @@ from arcjepa.ranks import (
     largest,
     mean_of_all,
     mean_over_ranks,
+    merged,
     own,
+    own_moments,
+    placed,
     rank,
     summed,
     world_size,
@@ -80,6 +84,8 @@ def of_a_rank() -> dict[str, Any]:
         "first": from_first(torch.tensor([number])),
         "all": mean_of_all([torch.tensor([number]), torch.ones(2, 2)]),
     }
+    moments = own_moments(embeddings().chunk(world_size())[rank()])
+    found["moments"] = gathered(moments[None]), mean_of_all([placed(moments)])[0]
     # Rank 0 has objects of its frames 0 and 1, rank 1 of its frame 0 alone: frames 0, 2 and 1 of the batch.
     objects, frames = torch.tensor([[0.0], [0.5], [2.0]]), torch.tensor([0, 0, 1])
     found["rows"] = all_rows(*((objects, frames) if rank() == 0 else (torch.tensor([[1.0]]), torch.tensor([0]))))
@@ -149,6 +155,25 @@ def test_ranks_agree(ranks: list[dict]) -> None:
     assert [one["largest"].tolist() for one in ranks] == [[1, 0]] * 2
     assert [float(one["first"]) for one in ranks] == [0, 0]
     assert [[part.tolist() for part in one["all"]] for one in ranks] == [[[0.5], [[1, 1], [1, 1]]]] * 2
+
+
+def test_moments_travel_with_a_mean_and_are_those_of_all(ranks: list[dict]) -> None:
+    everyone = embeddings()
+    for one in ranks:
+        together, along = one["moments"]
+        assert torch.allclose(along, together, rtol=1e-6, atol=1e-7)
+        mean, variance = merged(along)
+        assert torch.allclose(mean, everyone.mean(0), atol=1e-6)
+        assert torch.allclose(variance, everyone.var(0, unbiased=False), rtol=1e-5)
+
+
+def of_three() -> torch.Tensor:
+    return mean_of_all([placed(torch.tensor([1.0 + rank(), -0.3]))])[0]
+
+
+def test_moments_travel_among_three(tmp_path: Path) -> None:
+    for found in on_ranks(tmp_path, 3, of_three):
+        assert torch.allclose(found, torch.tensor([[1, -0.3], [2, -0.3], [3, -0.3]]))
 
 
 def test_the_last_resort_of_gpus_comes_after_what_says_why(monkeypatch: pytest.MonkeyPatch) -> None:

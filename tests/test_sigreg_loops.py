@@ -25,6 +25,14 @@ def test_sums_are_those_of_every_multiple(rows: int, dtype: type, exact: float) 
     assert np.allclose(total / rows, waves.mean(-1).transpose(0, 2, 1), rtol=0, atol=exact)
 
 
+def test_long_sums_lose_no_digits() -> None:
+    """As one running sum in float32 does."""
+    cosine, sine, waves = angles(1 << 17)
+    total = np.empty((2, SLICES, KNOTS), np.float32)
+    sums(cosine.astype(np.float32), sine.astype(np.float32), total)
+    assert np.allclose(total[0, 0, 0] / (1 << 17), waves[0, 0, 0].mean(), rtol=0, atol=2e-7)
+
+
 @pytest.mark.parametrize(("dtype", "exact"), [(np.float64, 1e-11), (np.float32, 2e-3)])
 def test_slopes_are_those_of_every_multiple(dtype: type, exact: float) -> None:
     cosine, sine, waves = angles(33)

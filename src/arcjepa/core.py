@@ -8,7 +8,7 @@ from pathlib import Path
 CORE = (
     *("randomness", "ranks", "dataset", "views", "inputs"),
     *("attention", "kernels", "encoder", "quantizer", "predictor", "jepa"),
-    *("sigreg", "sigreg_kernels", "objectives", "schedule", "record", "replay", "trainer"),
+    *("sigreg", "sigreg_kernels", "sigreg_loops", "objectives", "schedule", "record", "replay", "trainer"),
 )
 PACKAGE = Path(__file__).parent
 

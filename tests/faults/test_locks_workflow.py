@@ -57,6 +57,20 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
 @contextmanager
 def locked(project: Path, seconds: float) -> Iterator[subprocess.Popen[str]]:
     """A Snakemake that has held its lock for so long, and goes no further; killed with its jobs at the end."""
+    process = held(project, seconds)
+    while not any((project / ".snakemake/locks").glob("*")):  # it was over before that
+        end(process)
+        (project / TARGET).unlink()
+        seconds /= 2
+        process = held(project, seconds)
+    try:
+        yield process
+    finally:
+        end(process)
+
+
+def held(project: Path, seconds: float) -> subprocess.Popen[str]:
+    """A Snakemake that is stopped so long after it took its lock."""
     process = start(project, TARGET)
     deadline = time.monotonic() + LIMIT
     while not any((project / ".snakemake/locks").glob("*")):
@@ -65,11 +79,12 @@ def locked(project: Path, seconds: float) -> Iterator[subprocess.Popen[str]]:
         time.sleep(0.02)
     time.sleep(seconds)
     os.killpg(process.pid, signal.SIGSTOP)
-    try:
-        yield process
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+    return process
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
 
 
 def faults(project: Path) -> list[str]:

@@ -92,7 +92,7 @@ def _read_table(path: Path, key: str, columns: tuple[str, ...], faults: tuple[li
 
 def _read_rows(path: Path, damaged: list[str]) -> list[list[str]]:
     """The cells of a table, header first, without a last row that was cut; none where that is unreadable."""
-    if not path.exists():
+    if not path.exists() or _is_pipe(path, damaged):
         return []
     try:
         text = _read_text(path, damaged)
@@ -110,15 +110,25 @@ def _read_rows(path: Path, damaged: list[str]) -> list[list[str]]:
     return rows
 
 
+def _is_pipe(path: Path, damaged: list[str]) -> bool:
+    """Whether opening it would wait without end, which is said."""
+    pipe = path.exists() and not path.is_file() and not path.is_dir()
+    if pipe and path.name not in "".join(damaged):
+        damaged.append(f"{path.name}: is no file but a pipe or a device")
+    return pipe
+
+
 def _read_text(path: Path, damaged: list[str]) -> str:
     """Also of a file that is not what run.json vouches for."""
+    if _is_pipe(path.with_name("run.json"), damaged):
+        return path.read_text(encoding="utf-8-sig")
     try:
         content = read_vouched(path)
     except UserError as error:
         # Of a run.json that is damaged this is known already.
         if not any(text.startswith("run.json: ") for text in damaged):
             damaged.append(str(error))
-        content = path.read_bytes() if path.is_file() else b""
+        content = path.read_bytes()
     return content.decode("utf-8-sig")
 
 
@@ -148,6 +158,8 @@ def _number(text: str, where: str, damaged: list[str]) -> float | None:
 
 def _read_summary(path: Path, damaged: list[str]) -> dict[str, Any]:
     """run.json without what is damaged; {} where there is none."""
+    if _is_pipe(path, damaged):
+        return {}
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
