@@ -41,11 +41,10 @@ def test_fewer_gpus_than_ranks_are_told(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("value", "told"), [(0, "ranks"), (9, "ranks"), (True, "ranks"), (2.0, "ranks"), ("all", "auto")]
-)
-def test_ranks_are_1_to_8_or_auto(value: object, told: str) -> None:
-    with pytest.raises(UserError, match=rf"params.yaml: ranks.*{told}"):
+@pytest.mark.parametrize("value", [0, 9, True, 2.0, "all"])
+def test_ranks_are_1_to_8_or_auto(value: object) -> None:
+    told = f"params.yaml: ranks: is {value!r}, should be a whole number from 1 to 8, or auto"
+    with pytest.raises(UserError, match=f"^{told}$"):
         params(ranks=value)
 
 
