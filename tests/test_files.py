@@ -1,5 +1,6 @@
 """Files appear whole or not at all, and messages stay on one line."""
 
+import os
 import re
 from pathlib import Path
 
@@ -68,6 +69,17 @@ def test_a_record_vouches_for_tables_and_not_for_what_it_does_not_name(tmp_path:
         read_vouched(tmp_path / "scores.csv")
     write_json(tmp_path / "evaluation.json", {})  # a record of before, or of another program
     assert read_vouched(tmp_path / "scores.csv") == b"a\n2\n"
+
+
+@pytest.mark.parametrize("pipe", ["scores.csv", "evaluation.json"])
+def test_a_pipe_in_place_of_a_table_or_of_its_voucher_is_named(tmp_path: Path, pipe: str) -> None:
+    (tmp_path / "scores.csv").write_text("a\n1\n")
+    (tmp_path / pipe).unlink(missing_ok=True)
+    os.mkfifo(tmp_path / pipe)
+    with pytest.raises(UserError) as refusal:
+        read_vouched(tmp_path / "scores.csv")
+    again = f"make it again with `snakemake --force {tmp_path}/scores.csv`"
+    assert str(refusal.value) == f"{tmp_path}/{pipe}: cannot be read: is a pipe or a device, not a file; {again}"
 
 
 def test_found_files_hold_none_that_is_hidden_and_none_twice(tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ def test_a_pipe_in_place_of_a_file_leaves_the_others(name: str, tmp_path: Path) 
     os.mkfifo(tmp_path / name)
     record = read_record(write(tmp_path, epochs="epoch,train_total\n1,2\n"), lenient=True)
     assert len(record.epochs) == 1
-    assert record.damaged == (f"{name}: is no file but a pipe or a device",)
+    assert record.damaged == (f"{name}: cannot be read: is a pipe or a device, not a file",)
 
 
 def test_a_table_that_run_json_does_not_vouch_for_is_judged_and_said(tmp_path: Path) -> None:

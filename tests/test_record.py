@@ -2,12 +2,14 @@
 
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from model_cases import Transfers
 
+from arcjepa.files import read_vouched
 from arcjepa.record import (
     EPOCH_COLUMNS,
     LOSS_COLUMNS,
@@ -95,11 +97,35 @@ def test_a_table_grows_row_by_row_and_refuses_what_its_schema_lacks(tmp_path: Pa
         table.append({"d": 1})
     with (tmp_path / "t.csv").open() as file:
         assert list(csv.reader(file)) == [["a", "b", "c"], ["1", "", "0.123457"], ["", "x", ""], ["2", "", ""]]
-    (tmp_path / "t.csv").unlink()  # under a training that goes on
-    table.append({"a": 3})
-    assert (tmp_path / "t.csv").read_bytes() == table.content == b"a,b,c\n1,,0.123457\n,x,\n2,,\n3,,\n"
     Table(tmp_path / "t.csv", ("a",))  # a new run starts anew
     assert (tmp_path / "t.csv").read_text() == "a\n"
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-2])
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"")])
+def test_a_table_that_is_deleted_or_emptied_under_a_training_is_whole_with_its_next_row(
+    tmp_path: Path, damage: Callable[[Path], object]
+) -> None:
+    table = Table(tmp_path / "t.csv", ("a", "b"))
+    table.append({"a": 1})
+    damage(table.path)
+    table.append({"a": 2}, {"b": 3})
+    assert table.path.read_bytes() == table.content == b"a,b\n1,\n2,\n,3\n"
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, cut, lambda path: path.write_bytes(b"")])
+def test_a_table_that_is_damaged_after_its_last_row_is_whole_in_the_end(
+    tmp_path: Path, damage: Callable[[Path], object]
+) -> None:
+    with Record(tmp_path) as record:
+        record.steps.append({"step": 1, "epoch": 1, "perplexity": 0.1})
+        damage(tmp_path / "steps.csv")
+        record.finish({"steps": 1})
+    assert (tmp_path / "steps.csv").read_bytes() == record.steps.content
+    assert read_vouched(tmp_path / "steps.csv").count(b"\n") == 2
 
 
 def test_a_record_begins_anew_and_ends_with_json(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     assert "metrics.csv: no such file; make it with `snakemake " in refuse(tmp_path / "metrics.csv")
     (tmp_path / "metrics.csv").mkdir()
     os.mkfifo(tmp_path / "pipe.csv")
-    assert "is no file but a pipe or a device; make it again" in refuse(tmp_path / "pipe.csv")
+    assert "pipe.csv: cannot be read: is a pipe or a device, not a file; make it again" in refuse(tmp_path / "pipe.csv")
     assert "cannot be read: Is a directory" in refuse(tmp_path / "metrics.csv")
 
 

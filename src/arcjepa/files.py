@@ -147,6 +147,13 @@ def remake(path: Path | str) -> str:
     return f"snakemake --force {path}" + (f" --config scale={parts[2]}" if made else "")
 
 
+def read_bytes(path: Path) -> bytes:
+    """The content of a file. Errors: OSError; also for a pipe or a device, which could be waited for without end."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise OSError(errno.EINVAL, "is a pipe or a device, not a file", str(path))
+    return path.read_bytes()
+
+
 def read_vouched(path: Path) -> bytes:
     """A file as it was written; it is believed where nothing beside it vouches for it.
 
@@ -155,10 +162,8 @@ def read_vouched(path: Path) -> bytes:
     again = f"make it again with `{remake(path)}`"
     voucher = path.with_name(VOUCHERS.get(path.name, path.name))
     try:
-        if path.exists() and not path.is_file() and not path.is_dir():
-            raise UserError(f"{path}: is no file but a pipe or a device; {again}")
-        content = path.read_bytes()
-        record = json.loads(voucher.read_bytes()) if voucher != path and voucher.exists() else {}
+        content = read_bytes(path)
+        record = json.loads(read_bytes(voucher)) if voucher != path and voucher.exists() else {}
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; make it with `{remake(path)}`") from None
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What settings of different sections cannot be together."""
+"""What depends on more than one section: how many ranks there may be, and which settings cannot be together."""
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -31,7 +31,7 @@ def check_ranks(params: "Params", name: str, phase: Phase) -> None:
     if params.ranks != "auto" and phase.training.batch_size % params.ranks:
         raise UserError(
             f"params.yaml: ranks: is {params.ranks}, which does not divide training.batch_size of {name}, "
-            f"{phase.training.batch_size}; allowed are its divisors up to 8, and auto"
+            f"{phase.training.batch_size}; allowed are its divisors up to {MOST_RANKS}, and auto"
         )
 
 

@@ -268,7 +268,7 @@ def prediction_error(outputs: Outputs, phase: Phase) -> torch.Tensor:
 
     On unit-length embeddings under InfoNCE, which sees directions only. Over the batches of all ranks.
     """
-    return relative_error(gathered(error_moments(outputs, phase)[None]), outputs)
+    return relative_error(gathered(error_moments(outputs, phase)[None]), len(outputs.target) * world_size())
 
 
 def error_moments(outputs: Outputs, phase: Phase) -> torch.Tensor:
@@ -279,7 +279,7 @@ def error_moments(outputs: Outputs, phase: Phase) -> torch.Tensor:
     return own_moments(torch.cat([(prediction - target).square().mean(1, keepdim=True), target], 1))
 
 
-def relative_error(moments: torch.Tensor, outputs: Outputs) -> torch.Tensor:
-    """`prediction_error` from the `error_moments` (W, 2, 1 + D) of all ranks."""
-    (mean, variance), rows = merged(moments), len(outputs.target) * world_size()
+def relative_error(moments: torch.Tensor, rows: int) -> torch.Tensor:
+    """`prediction_error` of so many rows, from the `error_moments` (W, 2, 1 + D) of all ranks."""
+    mean, variance = merged(moments)
     return mean[0] / (variance[1:].mean() * rows / (rows - 1)).clamp(min=1e-12)

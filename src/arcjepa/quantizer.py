@@ -126,8 +126,8 @@ class CodebookQuantizer(StartedQuantizer):
     ) -> torch.Tensor:
         """Mean squared distance of the objects to their codes, which it does not move."""
         error = (x.float() - quantized.detach().float()).square().mean(1)
-        # Where ranks have exchanged how often each code is used, they have that many objects: one exchange less.
-        objects = summed(mask.sum()) if world_size() == 1 or uses is None else uses[0].sum()
+        # How often all ranks use each code is exchanged already where the codebook learns.
+        objects = summed(mask.sum()) if uses is None else uses[0].sum()
         return world_size() * (error * mask).sum() / objects.clamp(min=1)
 
     @torch.no_grad()

@@ -137,7 +137,7 @@ def merged(moments: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 @torch.no_grad()
 def placed(x: torch.Tensor) -> torch.Tensor:
-    """What `mean_of_all` makes everyone's x (W, ...) of, in their order."""
+    """x in this rank's place of (W, ...), whose mean over all by `mean_of_all` holds the x of every rank in its own."""
     if world_size() == 1:
         return x[None]
     places = x.new_zeros(world_size(), *x.shape)

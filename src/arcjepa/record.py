@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from arcjepa.events import Events
+from arcjepa.files import write_atomic
 from arcjepa.moments import GEOMETRY
 from arcjepa.objectives import Terms
 from arcjepa.quantizer import usage_and_perplexity
@@ -209,8 +210,8 @@ class Table:
     def __init__(self, path: Path, columns: tuple[str, ...], events: Events | None = None) -> None:
         self.path, self.columns, self.events = path, columns, events
         self.content = _lines([columns])
-        """What was written: the file itself is gone where Snakemake cancels a job that still saves its state, or where
-        someone deletes what a training still writes."""
+        """All that was recorded. The file may hold less: Snakemake removes it where it cancels a job that still saves
+        its state, and anyone may delete or empty it meanwhile."""
         path.write_bytes(self.content)
 
     def append(self, *rows: Row) -> None:
@@ -218,12 +219,16 @@ class Table:
         for row in rows:
             _check(row, self.columns, self.path)
         lines = _lines([_text(row.get(name)) for name in self.columns] for row in rows)
-        gone = not self.path.exists()
         self.content += lines
         with self.path.open("ab") as file:
-            file.write(self.content if gone else lines)
+            file.write(lines if file.tell() else self.content)
         if self.events is not None:
             self.events.add(self.path.stem, rows)
+
+    def settle(self) -> None:
+        """Have the file hold all that was recorded, whatever was done to it meanwhile."""
+        if not self.path.is_file() or self.path.read_bytes() != self.content:
+            write_atomic(self.path, self.content)
 
 
 class Record:
@@ -253,9 +258,12 @@ class Record:
             table.path.write_bytes(table.content)
 
     def finish(self, summary: Row) -> None:
-        """run.json: what the whole run amounts to. Errors: KeyError for a key that the schema lacks."""
+        """run.json: what the whole run amounts to, and the tables whole. Errors: KeyError for a key that the schema
+        lacks."""
         path = self.folder / "run.json"
         _check(summary | {"files": {}}, RUN_KEYS, path)
+        for table in self.tables:
+            table.settle()
         write_voucher(path, summary, sort_keys=True)
 
     def __enter__(self) -> "Record":

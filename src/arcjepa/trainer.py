@@ -237,7 +237,7 @@ class Trainer:
         total, terms, (moments, *averages) = global_terms(own, terms, [moments, *gradients])
         for parameter, average in zip(learned, averages, strict=True):
             parameter.grad = average
-        return total, terms, relative_error(moments, outputs)
+        return total, terms, relative_error(moments, len(outputs.target) * world_size())
 
     def train_step(self, averages: Averages) -> Step:
         """One update of the weights; whether the gradient was finite, `check` asks later."""

@@ -74,8 +74,10 @@ def test_a_training_whose_snakemake_was_killed_keeps_its_record(project: Project
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        _wait(lambda: any(lines(steps)[1:]) and (project.path / RUN / "former").exists())
-        (training,) = [one for one in psutil.Process(killed.pid).children(recursive=True) if _trains(one)]
+        # Only once it lives: the rows of the run before are deleted just before it starts.
+        _wait(lambda: bool(_trainings(killed.pid)))
+        (training,) = _trainings(killed.pid)
+        _wait(lambda: any(lines(steps)[1:]))
         killed.send_signal(signal.SIGKILL)
         killed.wait()
         project.run("snakemake", "--unlock")
@@ -98,8 +100,16 @@ def lines(path: Path) -> list[str]:
     return path.read_text().split("\n")[:-1] if path.exists() else []
 
 
+def _trainings(snakemake: int) -> list[psutil.Process]:
+    return [one for one in psutil.Process(snakemake).children(recursive=True) if _trains(one)]
+
+
 def _trains(process: psutil.Process) -> bool:
-    return any("train_encoder" in word for word in process.cmdline()) and not process.children()
+    """Whether it is the job's own Python; a process that ended meanwhile is none."""
+    with suppress(psutil.NoSuchProcess):
+        program, *words = process.cmdline() or [""]
+        return "python" in Path(program).name and any(word.endswith(".train_encoder.py") for word in words)
+    return False
 
 
 def _wait(ready: Callable[[], bool]) -> None:

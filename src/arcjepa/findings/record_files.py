@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from arcjepa.errors import UserError
-from arcjepa.files import counted, read_vouched, remake, show_value
+from arcjepa.files import counted, read_bytes, read_vouched, remake, show_value
 from arcjepa.findings.records import EPOCH_COLUMNS, STEP_COLUMNS, Broken, Record, make_record
 from arcjepa.vouchers import is_as_written
 
@@ -92,7 +92,7 @@ def _read_table(path: Path, key: str, columns: tuple[str, ...], faults: tuple[li
 
 def _read_rows(path: Path, damaged: list[str]) -> list[list[str]]:
     """The cells of a table, header first, without a last row that was cut; none where that is unreadable."""
-    if not path.exists() or _is_pipe(path, damaged):
+    if not path.exists():
         return []
     try:
         text = _read_text(path, damaged)
@@ -110,25 +110,15 @@ def _read_rows(path: Path, damaged: list[str]) -> list[list[str]]:
     return rows
 
 
-def _is_pipe(path: Path, damaged: list[str]) -> bool:
-    """Whether opening it would wait without end, which is said."""
-    pipe = path.exists() and not path.is_file() and not path.is_dir()
-    if pipe and path.name not in "".join(damaged):
-        damaged.append(f"{path.name}: is no file but a pipe or a device")
-    return pipe
-
-
 def _read_text(path: Path, damaged: list[str]) -> str:
     """Also of a file that is not what run.json vouches for."""
-    if _is_pipe(path.with_name("run.json"), damaged):
-        return path.read_text(encoding="utf-8-sig")
+    content = read_bytes(path)
     try:
         content = read_vouched(path)
     except UserError as error:
         # Of a run.json that is damaged this is known already.
         if not any(text.startswith("run.json: ") for text in damaged):
             damaged.append(str(error))
-        content = path.read_bytes()
     return content.decode("utf-8-sig")
 
 
@@ -158,10 +148,8 @@ def _number(text: str, where: str, damaged: list[str]) -> float | None:
 
 def _read_summary(path: Path, damaged: list[str]) -> dict[str, Any]:
     """run.json without what is damaged; {} where there is none."""
-    if _is_pipe(path, damaged):
-        return {}
     try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
+        summary = json.loads(read_bytes(path).decode())
     except FileNotFoundError:
         return {}
     except OSError as error:
