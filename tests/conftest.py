@@ -4,10 +4,15 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 # Before torch or numpy start their threads: tests run side by side, and their numbers should not depend on the cores.
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ[variable] = "1"
+
+# No example has a time limit: machines are shared.
+settings.register_profile("shared", parent=settings.default, deadline=None)
+settings.load_profile("shared")
 
 if TYPE_CHECKING:
     from arcjepa.config import Params

@@ -22,6 +22,7 @@ SAVES = """
 def note(number, _):
     time.sleep(1.5)
     open(sys.argv[1] + rank, "w").write("saved")
+    while not all(os.path.exists(sys.argv[1] + one) for one in "01"): time.sleep(0.02)
     os._exit(128 + number)
 for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
     signal.signal(number, note)
@@ -97,7 +98,7 @@ def test_a_signal_while_ranks_are_being_started_is_passed_on(tmp_path: Path, mon
     with pytest.raises(SystemExit) as ended:
         on_ranks(tmp_path, WAITS)
     assert ended.value.code == 143
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 40
 
 
 @pytest.mark.slow
@@ -118,7 +119,7 @@ def test_the_first_that_fails_is_named_and_the_others_are_ended(
         UserError, match=rf"^rank 1 of 2 ended first, {how}, and the others were ended; .* type the same"
     ):
         on_ranks(tmp_path, deaf + wait + WAITS)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 40
     assert not ranks_left(tmp_path)
 
 
@@ -138,6 +139,7 @@ if rank == "1":
     pid = os.getpid()
     for _ in range(3):
         if os.fork() == 0:
+            while open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[0] != "T": time.sleep(0.01)
             time.sleep(0.5); os.kill(pid, signal.SIGCONT); os._exit(0)
         os.kill(pid, signal.SIGSTOP); time.sleep(0.4)
 """
@@ -148,7 +150,8 @@ if rank == "1":
 def test_a_rank_that_fails_while_another_is_stopped_tells_of_both(tmp_path: Path) -> None:
     program = """
 if rank == "1":
-    os.kill(os.getpid(), signal.SIGSTOP)
+    open(sys.argv[1] + "ready1", "w").close(); os.kill(os.getpid(), signal.SIGSTOP)
+while not os.path.exists(sys.argv[1] + "ready1"): time.sleep(0.02)
 time.sleep(1)
 os._exit(1)
 """
@@ -156,7 +159,7 @@ os._exit(1)
     began = time.monotonic()
     with pytest.raises(UserError, match=both):
         on_ranks(tmp_path, program)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 40
 
 
 @pytest.mark.slow
@@ -170,7 +173,7 @@ def test_ctrl_c_ends_all_and_they_say_nothing(tmp_path: Path) -> None:
     words: dict[str, Any] = {"stderr": subprocess.PIPE, "text": True, "start_new_session": True}
     started = subprocess.Popen([sys.executable, "-W", "ignore", "-c", here, f"{tmp_path}/"], **words)
     once_ready(tmp_path, 2, signal.SIGINT, -started.pid)
-    said = started.communicate(timeout=30)[1]
+    said = started.communicate(timeout=120)[1]
     assert said.count("KeyboardInterrupt") == said.count("Traceback") == 1  # that of who started them, for `job`
     assert started.returncode in (-signal.SIGINT, 130)
 

@@ -37,6 +37,18 @@ def test_lines_are_in_the_log_at_once(script: SimpleNamespace) -> None:
         assert "epoch 1/3" in Path(script.log[0]).read_text()
 
 
+def test_a_line_is_written_whole(script: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs side by side share a terminal, where lines in two parts would mix."""
+    written: list[str] = []
+    monkeypatch.setattr(sys, "stderr", SimpleNamespace(write=written.append, flush=lambda: None))
+    with job(script) as say:
+        say("epoch 1/3")
+    with pytest.raises(SystemExit), job(script):
+        raise UserError("a.json: bad")
+    lines = ["train_encoder phase2 0: epoch 1/3\n", "train_encoder phase2 0: error: a.json: bad\n"]
+    assert [text for text in written if text] == lines
+
+
 def test_user_error_is_one_line_and_status_1(script: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped, job(script):
         raise UserError("a.json: task 'x': bad")

@@ -68,7 +68,7 @@ def job(snakemake: Any) -> Iterator[Say]:
         started = time.monotonic()
         with redirect_stdout(both), redirect_stderr(both):
             try:
-                yield lambda line: print(f"{title}: {line}")
+                yield lambda line: print(f"{title}: {line}\n", end="")  # at once: jobs share a terminal
             except UserError as error:
                 _end(title, error)
             except OSError as error:
@@ -101,7 +101,7 @@ def unbuffered(path: Path) -> TextIO:
 
 
 def _end(title: str, error: Exception) -> NoReturn:
-    print(f"{title}: error: {error}", file=sys.stderr)
+    print(f"{title}: error: {error}\n", end="", file=sys.stderr)
     raise SystemExit(1) from None
 
 

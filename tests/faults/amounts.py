@@ -16,7 +16,7 @@ DEVICE = os.environ.get("ARCJEPA_FAULTS_DEVICE", "cpu")
 ON_DEVICE = "" if DEVICE == "cpu" else ", on a GPU"
 EPOCHS = 6 if DEVICE == "cpu" else 300
 """Of a training that is to be hit by a fault: a GPU takes milliseconds for one of a tiny one."""
-SIGNALS_EPOCHS = 6 if DEVICE == "cpu" else 1500
+SIGNALS_EPOCHS = 24 if DEVICE == "cpu" else 1500
 """Of one that writes no checkpoint until a signal comes."""
 
 

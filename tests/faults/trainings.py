@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -157,8 +158,10 @@ def results_of_run(folder: Path) -> dict[str, str]:
 
 
 def newest_step(folder: Path) -> int:
-    """Of the checkpoints of a run."""
-    return max((int(path.stem) for path in folder.glob("kept/*/*.checkpoint")), default=0)
+    """Of the checkpoints of a run; 0 where there is none, or where its end is just deleting them."""
+    with suppress(FileNotFoundError):
+        return max((int(path.stem) for path in folder.glob("kept/*/*.checkpoint")), default=0)
+    return 0
 
 
 def process(target: Callable[..., None], *arguments: Any, **named: Any) -> Any:

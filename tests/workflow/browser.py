@@ -69,7 +69,7 @@ async def _visit(port: int, url: str, visitor: Any) -> tuple[Any, list[str]]:
             for domain in ("Page", "Runtime", "Log"):
                 await page.send(f"{domain}.enable")
             await page.send("Page.navigate", url=url)
-            await page.until("document.readyState == 'complete'")
+            await page.until(f"location.href == {json.dumps(url)} && document.readyState == 'complete'")
             return await visitor(page), page.errors
 
 

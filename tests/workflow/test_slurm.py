@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from amounts import FULL, amount, fault
+from amounts import FULL, fault
 from conftest import Project
 
 LAB = Path("workflow/slurm-lab")
 UNAVAILABLE = 3
-EPOCHS = amount(16, 40)
+EPOCHS = 40
 """Of a training that is to be interrupted."""
 
 
@@ -110,7 +110,9 @@ def interrupt(project: Project, *commands: str) -> str:
             ["snakemake", "--profile", "slurm", ENCODER], cwd=project.path, env=os.environ | tools,
             stdout=printed, stderr=subprocess.STDOUT,
         )  # fmt: skip
+        began = time.monotonic()
         while running.poll() is None and not (log.exists() and "epoch 3/" in log.read_text()):
+            assert time.monotonic() - began < 300, printed.read()
             time.sleep(0.1)
         job, node = project.run("squeue", "-h", "-t", "running", "-o", "%i %N").split()
         for command in commands:
