@@ -103,11 +103,12 @@ def test_the_untrained_encoder_tells_frames_apart_by_their_objects(
     assert len(np.unique(objects.round(4), axis=0)) > 100
 
 
+@pytest.mark.parametrize("of", ["projector", "additive"])
 @pytest.mark.parametrize("frames", [None, np.arange(1, 99, 2)])
-def test_settled_norms_have_the_statistics_of_the_frames(tokens: Tokens, frames: np.ndarray | None) -> None:
-    encoder = untrained_encoder(tiny_phase("phase2"), 0)
+def test_settled_norms_have_the_statistics_of_the_frames(tokens: Tokens, frames: np.ndarray | None, of: str) -> None:
+    encoder = untrained_encoder(tiny_phase("phase2", {"model.additive": True}), 0)
     settle_norms(encoder, tokens, frames)
-    norm, seen = encoder.jepa.encoder.projector.norm, []
+    norm, seen = getattr(encoder.jepa.encoder, of).norm, []
     norm.register_forward_hook(lambda module, inputs, output: seen.append(output))
     encoder.embed(tokens, frames)
     made = torch.cat(seen)

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from arcjepa.config import canonical
 from arcjepa.embeddings import FrozenEncoder
-from arcjepa.encoder_files import load_encoder, publish_encoder, save_encoder
+from arcjepa.encoder_files import LATER, _read_encoder, _write, load_encoder, publish_encoder, save_encoder
 from arcjepa.errors import UserError
 from arcjepa.tokens import Tokens
 from arcjepa.trainer import Trainer
@@ -82,6 +82,21 @@ def test_a_published_encoder_embeds_as_before_and_predicts_no_more(tmp_path: Pat
     assert not any(name.startswith("predictor") for name in load_file(tmp_path / "published.safetensors"))
     with pytest.raises(UserError, match="without its predictor"):
         published.predict(np.zeros((1, whole.jepa.frames, 16), np.float32))
+
+
+@pytest.mark.slow
+def test_a_file_of_before_a_setting_of_the_model_was_there_is_read_without_it(tmp_path: Path, tokens: Tokens) -> None:
+    _, path = saved(tmp_path)
+    before = load_encoder(path).embed(tokens).projected
+    weights, settings = _read_encoder(path)
+    for name in LATER:
+        del settings["phase"]["model"][name]
+    _write(path, weights, settings)
+    assert np.array_equal(load_encoder(path).embed(tokens).projected, before)
+    settings["phase"]["model"] = {"additive": True, **settings["phase"]["model"]}
+    _write(path, weights, settings)
+    with pytest.raises(UserError, match="does not fit its settings"):
+        load_encoder(path)
 
 
 def test_a_damaged_encoder_is_not_published(tmp_path: Path) -> None:

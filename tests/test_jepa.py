@@ -1,14 +1,21 @@
 """One forward pass for every phase: who sees what, who learns, and that the prediction is about its own target."""
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from model_cases import batch_of, steps, tiny_corpus, tiny_phase, weights
+from model_cases import PARAMS, batch_of, steps, tiny_corpus, tiny_params, tiny_phase, weights
 from torch import nn
 
+from arcjepa.config import from_mapping
+from arcjepa.encoder_files import publish_encoder, save_encoder
+from arcjepa.frames import Grids
 from arcjepa.jepa import JEPA, FrameEncoder, Projector, Teacher
-from arcjepa.tokens import Tokens
+from arcjepa.params import put, read_params
+from arcjepa.settings import Phase
+from arcjepa.tokens import Tokens, tokenise
 from arcjepa.trainer import Trainer
 from arcjepa.views import TokenBatch
 
@@ -91,7 +98,7 @@ def test_relations_are_made_only_where_a_loss_asks(tokens: Tokens) -> None:
 
 
 def test_the_projector_has_batch_norm_and_no_layer_norm_at_its_end() -> None:
-    projector = Projector(16, 8)
+    projector = Projector(16, 8, 32)
     assert any(isinstance(layer, nn.BatchNorm1d) for layer in projector.modules())
     assert not any(isinstance(layer, nn.LayerNorm) for layer in projector.modules())
     x = 0.1 * torch.randn(256, 48) + 5  # narrow, as embeddings start
@@ -100,14 +107,47 @@ def test_the_projector_has_batch_norm_and_no_layer_norm_at_its_end() -> None:
     assert torch.allclose(projector(100 * x), projector(x), atol=2e-2)
 
 
+def frames_with(*places: tuple[int, int]) -> np.ndarray:
+    """A frame with an object of its own shape at each of these places."""
+    cells = np.zeros((12, 12), np.uint8)
+    for row, column in places:
+        cells[row, column : column + 1 + row // 4] = 1 + column // 4
+    return cells
+
+
+def test_what_is_added_to_a_frame_moves_the_additive_path_alike_whatever_else_is_there() -> None:
+    """The grid's own token apart, which has logarithms and shares."""
+    a, b, c = (1, 1), (5, 5), (9, 9)
+    grids = [frames_with(*places) for places in ((), (a,), (b,), (a, b), (b, c), (a, b, c))]
+    batch = batch_of(tokenise(Grids.from_list(grids), tiny_params().tokens), range(len(grids)))
+    encoder = model("phase2", {"model.additive": True}).eval().encoder
+    nn.init.zeros_(encoder.projector.leave.weight)
+    nn.init.zeros_(encoder.additive.leave.weight[:, : encoder.tokens.norm.weight.numel()])
+    nothing, only_a, only_b, a_b, b_c, a_b_c = encoder(batch).projected
+    moved = only_a - nothing
+    assert moved.abs().max() > 0.01
+    for before, after in ((only_b, a_b), (b_c, a_b_c)):
+        assert torch.allclose(after - before, moved, atol=1e-5)
+
+
+def production(name: str, **model: bool) -> Phase:
+    tree = put({**read_params(PARAMS), "scale": "production"}, {f"base.model.{key}": on for key, on in model.items()})
+    return from_mapping(tree).phase_settings(name)
+
+
+@pytest.mark.parametrize("additive", [False, True])
+@pytest.mark.parametrize("name", ["baseline", "phase1", "phase2", "phase3"])
+def test_an_encoder_of_production_scale_is_published_within_10_mb(name: str, additive: bool, tmp_path: Path) -> None:
+    phase = production(name, additive=additive)
+    save_encoder(tmp_path / "whole", JEPA(phase), phase, tiny_params().tokens)
+    publish_encoder(tmp_path / "whole", tmp_path / "published")
+    assert 9_000_000 < (tmp_path / "published").stat().st_size < 10_000_000
+
+
+@pytest.mark.parametrize("additive", [False, True])
 @pytest.mark.parametrize("name", ["phase1", "phase2", "phase3"])
-def test_the_encoder_at_production_scale_is_as_large_as_the_analysis_says(name: str) -> None:
-    from model_cases import PARAMS
-
-    from arcjepa.config import from_mapping
-    from arcjepa.params import read_params
-
-    phase = from_mapping({**read_params(PARAMS), "scale": "production"}).phase_settings(name)
+def test_the_encoder_at_production_scale_is_as_large_as_the_analysis_says(name: str, additive: bool) -> None:
+    phase = production(name, additive=additive)
     with torch.device("meta"):
         encoder = FrameEncoder(phase)
     assert 4e6 < sum(p.numel() for p in encoder.parameters()) < 5e6

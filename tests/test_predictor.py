@@ -59,6 +59,18 @@ def test_it_adds_to_the_query(attention: bool) -> None:
 
 
 @BOTH
+@pytest.mark.parametrize("frames", [1, 3, 7])
+def test_by_analogy_it_adds_to_the_query_moved_by_the_mean_change_that_is_shown(attention: bool, frames: int) -> None:
+    predictor, context = make(attention, frames, analogy=True), torch.randn(8, frames, DIM)
+    nn.init.zeros_(predictor.read.leave.weight)
+    nn.init.zeros_(predictor.read.leave.bias)
+    expected = context[:, -1]
+    for pair in range(frames // 2):
+        expected = expected + (context[:, 2 * pair + 1] - context[:, 2 * pair]) / (frames // 2)
+    assert torch.allclose(predictor(context), expected, atol=1e-6)
+
+
+@BOTH
 def test_dropout_acts_in_training_only(attention: bool) -> None:
     predictor, context = make(attention, dropout=0.5), torch.randn(8, 5, DIM)
     assert not predictor(context).equal(predictor(context))

@@ -13,14 +13,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr, field_validator
 
-from arcjepa.data_settings import Data, Evaluation, TokenSettings
+from arcjepa.data_settings import Data, Evaluation, TokenSettings, each_once
 from arcjepa.diagnosis_settings import Thresholds
 from arcjepa.errors import UserError
 from arcjepa.limits import Ranks, check_pool, check_ranks
 from arcjepa.messages import dotted, problems, revalidated, validated
 from arcjepa.params import check_plain, did_you_mean, leaves, misspelt, overlay, read_params, repeated_leaves
 from arcjepa.scales import NAME, at_scale, scale_parents
-from arcjepa.settings import NonNegative, Phase, Seed, Settings, each_once
+from arcjepa.settings import NonNegative, Phase, Seed, Settings
 from arcjepa.success_settings import Success
 
 CONTROLS = ("untrained", "tokens", "copy")

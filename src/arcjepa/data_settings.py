@@ -1,12 +1,12 @@
 """What data is made, how it is tokenised and how encoders are measured."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from arcjepa.params import did_you_mean
-from arcjepa.settings import Count, Number, Seed, Settings, Share, each_once
+from arcjepa.settings import Count, Number, Seed, Settings, Share
 from arcjepa.shares import SELECTION_SHARES, selects
 
 STYLES = (
@@ -18,6 +18,15 @@ REAL_PAIRS = 2637
 """Pairs of the ARC tasks that train or validate."""
 MAX_VALIDATION_SHARE = 0.5
 """Of the pool, as in arcjepa.pool."""
+T = TypeVar("T")
+
+
+def each_once(values: list[T]) -> list[T]:
+    """The values. ValueError where one is given twice."""
+    for number, value in enumerate(values):
+        if value in values[:number]:
+            raise ValueError(f"{value!r} is given twice")
+    return values
 
 
 def _known_styles(value: Any) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from arcjepa.errors import UserError
-from arcjepa.jepa import JEPA
+from arcjepa.jepa import JEPA, BatchNorm
 from arcjepa.settings import Phase, Sequence
 from arcjepa.tokens import Tokens
 from arcjepa.views import DeviceTokens, View, gather
@@ -110,12 +110,14 @@ def untrained_encoder(phase: Phase, seed: int, device: str = "cpu") -> FrozenEnc
 
 
 def settle_norms(encoder: FrozenEncoder, tokens: Tokens, frames: np.ndarray | None = None) -> None:
-    """Give an untrained projector's BatchNorm the statistics of these frames (M,), all by default, in random order: in
-    training it would have them from the first step, and with mean 0 and variance 1 the control would be another
+    """Give an untrained encoder's BatchNorms the statistics of these frames (M,), all by default, in random order: in
+    training they would have them from the first step, and with mean 0 and variance 1 the control would be another
     function."""
-    norm = encoder.jepa.encoder.projector.norm
-    norm.momentum = None  # a plain average over the chunks
-    norm.reset_running_stats()
-    norm.train()
+    norms = [module for module in encoder.jepa.encoder.modules() if isinstance(module, BatchNorm)]
+    for norm in norms:
+        norm.momentum = None  # a plain average over the chunks
+        norm.reset_running_stats()
+        norm.train()
     encoder.embed(tokens, frames)
-    norm.eval()
+    for norm in norms:
+        norm.eval()

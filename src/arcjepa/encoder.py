@@ -135,11 +135,20 @@ class TokenEncoder(nn.Module):
         self.blocks = nn.ModuleList(Block(model.width, model.heads) for _ in range(model.layers))
         self.norm = nn.LayerNorm(model.width)
 
-    def forward(self, batch: TokenBatch) -> tuple[torch.Tensor, torch.Tensor]:
-        """Embeddings of M grid tokens (M, W) and of the batch's slots (P, W); equivariant to the slots' order."""
+    def features(self, batch: TokenBatch) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the first block is given of M grid tokens (M, W) and of the batch's slots (P, W): nothing of others."""
+        return self.grid_features(batch), self.object_features(batch)
+
+    def forward(
+        self, batch: TokenBatch, features: tuple[torch.Tensor, torch.Tensor] | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Embeddings of M grid tokens (M, W) and of the batch's slots (P, W); equivariant to the slots' order.
+
+        `features`: the batch's, where who asks has them.
+        """
         packing = Packing.of(batch)
         bias = self.bias(packing)
-        x = torch.cat([self.grid_features(batch), self.object_features(batch)])
+        x = torch.cat(features or self.features(batch))
         for block in self.blocks:
             x = block(x, packing, bias)
         x = self.norm(x)

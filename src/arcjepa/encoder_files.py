@@ -22,6 +22,8 @@ from arcjepa.settings import Phase
 UNUSABLE = (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OverflowError)
 """What safetensors, JSON and pydantic raise on a file that is no encoder."""
 PREDICTOR = "predictor."
+LATER = {"additive": False, "analogy": False}
+"""Settings of the model that came later, as they are where a file has none."""
 
 
 def save_encoder(path: Path, jepa: JEPA, phase: Phase, tokens: TokenSettings) -> None:
@@ -42,7 +44,8 @@ def load_encoder(path: Path, device: str = "cpu") -> FrozenEncoder:
     again = f"train it again with `{remake(path)}`"
     weights, settings = _read_encoder(path)
     try:
-        phase = Phase.model_validate(settings["phase"])
+        model = {**LATER, **settings["phase"]["model"]}
+        phase = Phase.model_validate({**settings["phase"], "model": model})
     except UNUSABLE as error:
         raise UserError(f"{path}: is no encoder of ours: {reason(error)}; {again}") from None
     if sum(value.numel() for value in weights.values()) < _fewest(phase):

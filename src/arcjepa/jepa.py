@@ -54,15 +54,31 @@ class Projector(nn.Module):
     0.001, where its gradient vanishes. A final LayerNorm would block it.
     """
 
-    def __init__(self, width: int, embedding: int) -> None:
+    def __init__(self, width: int, embedding: int, hidden: int) -> None:
         super().__init__()
-        hidden = width + min(width, 64)  # an encoder of width 384 with 768 codes is below 10 MB in float16
         self.enter, self.norm = nn.Linear(3 * width, hidden, bias=False), BatchNorm(hidden)
         self.leave = nn.Linear(hidden, embedding)
 
     def forward(self, frame: torch.Tensor) -> torch.Tensor:
         """(M, 3 W) to (M, D)."""
         return self.leave(nn.functional.gelu(self.norm(self.enter(frame))))
+
+
+class AdditivePath(nn.Module):
+    """Linear in a frame's tokens, past the transformer, to the space where frames are compared.
+
+    What is added to a frame moves its embedding the same way whatever else is in it, so that a change can be carried
+    from one frame to another, and a detail need not survive the transformer and the maximum.
+    """
+
+    def __init__(self, width: int, embedding: int) -> None:
+        super().__init__()
+        self.norm, self.leave = BatchNorm(2 * width), nn.Linear(2 * width, embedding, bias=False)
+
+    def forward(self, grid: torch.Tensor, objects: torch.Tensor, batch: TokenBatch) -> torch.Tensor:
+        """Features of M grid tokens (M, W) and of the batch's slots (P, W) to (M, D)."""
+        sums = pool(grid, objects, batch)[:, : 2 * grid.shape[1]]
+        return self.leave(self.norm(sums))
 
 
 @dataclass
@@ -83,15 +99,23 @@ class FrameEncoder(nn.Module):
         super().__init__()
         self.tokens = TokenEncoder(phase.model)
         self.quantizer = make_quantizer(phase.model.width, phase.quantizer)
-        self.projector = Projector(phase.model.width, phase.model.embedding)
+        width, embedding = phase.model.width, phase.model.embedding
+        # An encoder of width 384 with 768 codes is below 10 MB in float16.
+        hidden = min(2 * width, 288) if phase.model.additive else width + min(width, 64)
+        self.projector = Projector(width, embedding, hidden)
+        self.additive = AdditivePath(width, embedding) if phase.model.additive else None
 
     def forward(self, batch: TokenBatch, quantizer: QuantizerModule | None = None) -> FrameEmbeddings:
         """Embeds M frames; `quantizer` stands in for the encoder's own, and does not learn."""
-        grid, objects = self.tokens(batch)
+        features = self.tokens.features(batch)
+        grid, objects = self.tokens(batch, features)
         frames = torch.div(batch.slots, batch.valid.shape[1], rounding_mode="floor")
         quantized = (quantizer or self.quantizer)(objects, batch.present, quantizer is not None, frames)
         frame = pool(grid, quantized.embeddings.to(grid.dtype), batch)
-        return FrameEmbeddings(frame, self.projector(frame).float(), quantized)
+        projected = self.projector(frame)
+        if self.additive is not None:
+            projected = projected + self.additive(*features, batch)
+        return FrameEmbeddings(frame, projected.float(), quantized)
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """The predictor: from the projected embeddings of the context frames to that of the target frame.
 
-It adds to the query's own embedding, since most outputs resemble their input.
+It adds to the query's own embedding, since most outputs resemble their input; or to that moved by what the
+demonstrations change, as an analogy has it.
 Shapes: B sequences, F context frames (the query last), D dimensions, W width.
 """
 
@@ -52,9 +53,17 @@ class Predictor(nn.Module):
     def __init__(self, model: Model, frames: int) -> None:
         super().__init__()
         self.attention = FrameAttention(model, frames) if model.frame_attention else None
+        self.analogy = model.analogy
         self.read = ConcatPredictor(model, frames, 2 * model.width if model.frame_attention else model.embedding)
 
     def forward(self, context: torch.Tensor) -> torch.Tensor:
         """(B, F, D) to (B, D)."""
         frames = context if self.attention is None else self.attention(context)
-        return self.read(frames, context[:, -1])
+        start = context[:, -1] + shown_change(context) if self.analogy else context[:, -1]
+        return self.read(frames, start)
+
+
+def shown_change(context: torch.Tensor) -> torch.Tensor:
+    """(B, D): output less input, the mean over the pairs that come before the query (B, F, D); zero without any."""
+    inputs, outputs = context[:, :-1:2], context[:, 1::2]
+    return (outputs - inputs).sum(1) / max(1, inputs.shape[1])

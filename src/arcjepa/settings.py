@@ -1,7 +1,7 @@
 """What a phase trains with: every setting documented beneath its field, with what is allowed."""
 
 import math
-from typing import Annotated, ClassVar, Literal, TypeVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -33,17 +33,6 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
     read_by: ClassVar[dict[str, dict[str | bool, set[str]]]] = {}
     """{selector: {choice: leaves that only other choices read}}: these vanish from the resolved settings."""
-
-
-T = TypeVar("T")
-
-
-def each_once(values: list[T]) -> list[T]:
-    """The values. ValueError where one is given twice."""
-    for number, value in enumerate(values):
-        if value in values[:number]:
-            raise ValueError(f"{value!r} is given twice")
-    return values
 
 
 class Curriculum(Settings):
@@ -79,10 +68,14 @@ class Model(Settings):
     """Attention heads; divides width."""
     embedding: Annotated[int, Field(ge=8, le=1024)]
     """Dimensions of a frame's projected embedding."""
+    additive: bool
+    """A frame's embedding also has a linear map of the features of its tokens, summed over its objects."""
     predictor_layers: Annotated[int, Field(ge=1, le=24)]
     """Blocks of the predictor."""
     frame_attention: bool
     """The predictor attends over the context frames before it reads them side by side."""
+    analogy: bool
+    """The predictor starts from the query moved by the mean change that the demonstrations show, not from the query."""
     dropout: Annotated[Number, Field(ge=0, lt=1)]
     """Dropout in the predictor."""
 
