@@ -1,4 +1,4 @@
-"""The predictor reads all context frames, tells their places apart, and starts from the query."""
+"""The predictor reads all context frames, tells their places apart, and starts from the query and what is shown."""
 
 from typing import Any
 
@@ -51,8 +51,8 @@ def test_sequences_do_not_see_each_other(attention: bool) -> None:
 
 
 @BOTH
-def test_it_adds_to_the_query(attention: bool) -> None:
-    predictor, context = make(attention), torch.randn(8, 5, DIM)
+def test_without_analogy_it_adds_to_the_query(attention: bool) -> None:
+    predictor, context = make(attention, analogy=False), torch.randn(8, 5, DIM)
     nn.init.zeros_(predictor.read.leave.weight)
     nn.init.zeros_(predictor.read.leave.bias)
     assert predictor(context).equal(context[:, -1])
