@@ -86,7 +86,7 @@ def test_a_published_encoder_embeds_as_before_and_predicts_no_more(tmp_path: Pat
 
 @pytest.mark.slow
 def test_a_file_of_before_a_setting_of_the_model_was_there_is_read_without_it(tmp_path: Path, tokens: Tokens) -> None:
-    _, path = saved(tmp_path)
+    _, path = saved(tmp_path, changes={f"model.{name}": value for name, value in LATER.items()})
     before = load_encoder(path).embed(tokens).projected
     weights, settings = _read_encoder(path)
     for name in LATER:

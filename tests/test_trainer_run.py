@@ -61,7 +61,7 @@ def test_an_early_stop_keeps_the_best_weights(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_run_that_improves_is_not_stopped(tmp_path: Path) -> None:
     phase = budget(
-        tiny_phase("phase1", {"stopping.patience": 1, "stopping.min_delta": 0.0, "optimizer.lr": 5e-4}),
+        tiny_phase("phase1", {"stopping.patience": 1, "stopping.min_delta": 0.0, "optimizer.lr": 8e-3}),
         epochs=3,
         sequences=128,
     )
