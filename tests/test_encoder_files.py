@@ -17,6 +17,7 @@ from arcjepa.tokens import Tokens
 from arcjepa.trainer import Trainer
 
 pytestmark = pytest.mark.usefixtures("seeded")
+PUBLISHED = Path(__file__).parents[1] / "results/encoders"
 
 
 def saved(folder: Path, name: str = "phase2", changes: dict[str, Any] | None = None) -> tuple[Trainer, Path]:
@@ -86,17 +87,24 @@ def test_a_published_encoder_embeds_as_before_and_predicts_no_more(tmp_path: Pat
 
 @pytest.mark.slow
 def test_a_file_of_before_a_setting_of_the_model_was_there_is_read_without_it(tmp_path: Path, tokens: Tokens) -> None:
-    _, path = saved(tmp_path, changes={f"model.{name}": value for name, value in LATER.items()})
-    before = load_encoder(path).embed(tokens).projected
+    _, path = saved(tmp_path, changes={"model.additive": False, "model.analogy": False})
+    context = torch.randn(9, 3, 16).numpy()
+    before, predicted = load_encoder(path).embed(tokens).projected, load_encoder(path).predict(context)
     weights, settings = _read_encoder(path)
     for name in LATER:
         del settings["phase"]["model"][name]
     _write(path, weights, settings)
     assert np.array_equal(load_encoder(path).embed(tokens).projected, before)
+    assert np.array_equal(load_encoder(path).predict(context), predicted)
     settings["phase"]["model"] = {"additive": True, **settings["phase"]["model"]}
     _write(path, weights, settings)
     with pytest.raises(UserError, match="does not fit its settings"):
         load_encoder(path)
+
+
+@pytest.mark.parametrize("path", sorted(PUBLISHED.glob("*/*.safetensors")), ids=lambda path: path.stem)
+def test_an_encoder_that_is_in_git_is_loaded(path: Path) -> None:
+    assert load_encoder(path).jepa.encoder.projector.leave.weight.any()
 
 
 def test_a_damaged_encoder_is_not_published(tmp_path: Path) -> None:

@@ -65,10 +65,10 @@ class Projector(nn.Module):
 
 
 class AdditivePath(nn.Module):
-    """Linear in a frame's tokens, past the transformer, to the space where frames are compared.
+    """Linear in the features of a frame's tokens, past the transformer, to the space where frames are compared.
 
-    What is added to a frame moves its embedding the same way whatever else is in it, so that a change can be carried
-    from one frame to another, and a detail need not survive the transformer and the maximum.
+    In it every object counts the same whatever else is there (overflow and the grid's own token apart), so that a
+    change can be carried from one frame to another, and a detail need not survive the transformer and the maximum.
     """
 
     def __init__(self, width: int, embedding: int) -> None:

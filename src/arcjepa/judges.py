@@ -84,7 +84,7 @@ def validation_loss(run: Trained, goal: Goal, context: Context) -> Verdict:
         why = f"chance is {ours:.2f} nats here, among {math.exp(ours):.0f} targets, and {chance:.2f} there{beside}"
         return Verdict(f"{best[0]:.3f}", NOT_COMPARABLE, why, best)
     limit = goal.low - relational_part(context.evidence.tables)
-    why = f"both without the relational part: {best[0]:.2f} against {limit:.2f}; data differ{beside}"
+    why = f"both without the relational part: {best[0]:.2f} against {limit:.2f}; data and model differ{beside}"
     return Verdict(f"{best[0]:.3f}", _verdict(best[0] < limit), why, best)
 
 

@@ -69,13 +69,13 @@ class Model(Settings):
     embedding: Annotated[int, Field(ge=8, le=1024)]
     """Dimensions of a frame's projected embedding."""
     additive: bool
-    """A frame's embedding also has a linear map of the features of its tokens, summed over its objects."""
+    """Embeddings have a linear map of the summed features of a frame's tokens too, and a narrower projector."""
     predictor_layers: Annotated[int, Field(ge=1, le=24)]
     """Blocks of the predictor."""
     frame_attention: bool
     """The predictor attends over the context frames before it reads them side by side."""
     analogy: bool
-    """The predictor starts from the query moved by the mean change that the demonstrations show, not from the query."""
+    """The predictor starts from the query moved by the mean change of the demonstrations; other framings show none."""
     dropout: Annotated[Number, Field(ge=0, lt=1)]
     """Dropout in the predictor."""
 

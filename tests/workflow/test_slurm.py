@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 from amounts import FULL, fault
@@ -112,14 +113,14 @@ def interrupt(project: Project, *commands: str) -> str:
         )  # fmt: skip
         began = time.monotonic()
         while running.poll() is None and not (log.exists() and "epoch 3/" in log.read_text()):
-            assert time.monotonic() - began < 300, printed.read()
+            _in_time(began, running, printed)
             time.sleep(0.1)
         job, node = project.run("squeue", "-h", "-t", "running", "-o", "%i %N").split()
         for command in commands:
             project.run(*command.format(job=job, node=node, pid=running.pid, project=project.path).split())
         began = time.monotonic()
         while running.poll() is None:
-            assert time.monotonic() - began < 300, printed.read()
+            _in_time(began, running, printed)
             # Slurm lets what it puts back into the queue wait for two minutes, so that nothing is left of it on a node.
             if time.monotonic() - began > 15:
                 for job in project.run("squeue", "-h", "-t", "pending", "-o", "%i").split():
@@ -127,6 +128,13 @@ def interrupt(project: Project, *commands: str) -> str:
             time.sleep(1)
         printed.seek(0)
         return printed.read()
+
+
+def _in_time(began: float, running: subprocess.Popen[bytes], printed: IO[str]) -> None:
+    if time.monotonic() - began > 300:
+        running.kill()
+        printed.seek(0)
+        pytest.fail(printed.read())
 
 
 @pytest.mark.slurm
