@@ -9,7 +9,7 @@ from amounts import fault
 from model_cases import batch_of, tiny_phase
 from torch import nn
 
-from arcjepa.encoder import TokenEncoder, pool, spread
+from arcjepa.encoder import TokenEncoder, add_up, pool, spread
 from arcjepa.frames import Grids
 from arcjepa.layout import COLUMNS
 from arcjepa.tokens import Tokens, detokenise, tokenise
@@ -30,7 +30,8 @@ def encoder() -> TokenEncoder:
 def embed(model: TokenEncoder, batch: TokenBatch) -> torch.Tensor:
     """(M, 3 W) of the frames."""
     with torch.no_grad():
-        return pool(*model(batch), batch)
+        grid, objects, _ = model(batch)
+        return pool(grid, objects, batch)
 
 
 def reordered(batch: TokenBatch, order: torch.Tensor) -> TokenBatch:
@@ -52,9 +53,9 @@ def test_embeddings_follow_the_order_of_the_objects(tokens: Tokens) -> None:
     model, batch = encoder(), batch_of(tokens, FRAMES)
     turned = reordered(batch, torch.randperm(batch.valid.shape[1]))
     with torch.no_grad():
-        (grid, objects), (grid_2, objects_2) = model(batch), model(turned)
-    assert torch.allclose(grid, grid_2, atol=1e-5)
-    assert torch.allclose(objects, objects_2, atol=1e-5)
+        made, again = model(batch), model(turned)
+    for one, other in zip(made, again, strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
     assert torch.allclose(embed(model, batch), embed(model, turned), atol=1e-5)
 
 
@@ -138,7 +139,8 @@ def test_contact_counts_only_where_its_weight_is_not_zero(tokens: Tokens) -> Non
 
 def test_attention_biases_learn(tokens: Tokens) -> None:
     model, batch = TokenEncoder(tiny_phase("phase2").model), batch_of(tokens, FRAMES)
-    pool(*model(batch), batch).square().sum().backward()
+    grid, objects, _ = model(batch)
+    pool(grid, objects, batch).square().sum().backward()
     assert model.bias.weight.grad is not None
     assert (model.bias.weight.grad.abs() > 0).all()
 
@@ -181,8 +183,19 @@ def test_pooling_sees_sum_and_maximum_over_the_objects_that_are_there(tokens: To
     assert spread(objects, batch)[batch.valid].equal(objects)
 
 
+@pytest.mark.parametrize("room", [None, ROOM])
+def test_features_are_those_of_the_grid_and_the_sum_of_the_objects(tokens: Tokens, room: int | None) -> None:
+    model, batch = encoder(), batch_of(tokens, FRAMES, room)
+    given = model.object_features(model.object_features.properties(batch))
+    sums = [given[batch.slots // batch.valid.shape[1] == i].sum(0) for i in range(len(batch.valid))]
+    expected = torch.cat([model.grid_features(batch), torch.stack(sums)], dim=1)
+    assert torch.allclose(model(batch).features, expected, atol=1e-4)
+    assert torch.allclose(add_up(given, batch), spread(given, batch).sum(1), atol=1e-5)
+
+
 def test_gradients_reach_every_parameter(tokens: Tokens) -> None:
     model = TokenEncoder(tiny_phase("phase2").model)
     batch = batch_of(tokens, FRAMES)
-    (pool(*model(batch), batch) * torch.randn(48)).sum().backward()
+    grid, objects, _ = model(batch)
+    (pool(grid, objects, batch) * torch.randn(48)).sum().backward()
     assert [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []

@@ -130,6 +130,32 @@ def test_what_is_added_to_a_frame_moves_the_additive_path_alike_whatever_else_is
         assert torch.allclose(after - before, moved, atol=1e-5)
 
 
+def test_a_change_of_one_cell_is_whole_in_the_additive_path_in_reduced_precision() -> None:
+    shapes = np.random.default_rng(0).integers(0, 2, (2, 24, 24)).astype(np.uint8)
+    grids = [cells for shape in shapes for cells in (shape, shape.copy())]
+    for cells in grids[1::2]:
+        cells[tuple(np.argwhere(cells)[7])] = 0
+    batch = batch_of(tokenise(Grids.from_list(grids), tiny_params().tokens), range(len(grids)))
+    encoder = model("phase2", {"model.additive": True}).eval().encoder
+    nn.init.zeros_(encoder.projector.leave.weight)
+    full = encoder(batch).projected
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        reduced = encoder(batch).projected
+    changes, in_reduced = full[1::2] - full[::2], reduced[1::2] - reduced[::2]
+    assert changes.abs().amax(1).min() > 1e-3
+    assert torch.allclose(in_reduced, changes, rtol=1e-3, atol=1e-5)
+
+
+def test_the_additive_path_takes_its_weights_from_the_projector() -> None:
+    """Whatever the width, an encoder is as large with it as without."""
+    for width, embedding in ((16, 16), (64, 64), (64, 256), (384, 256), (512, 64)):
+        sizes = []
+        for additive in (False, True):
+            changes = {"model.width": width, "model.embedding": embedding, "model.additive": additive}
+            sizes.append(sum(p.numel() for p in model("phase2", changes).encoder.parameters()))
+        assert sizes[1] == pytest.approx(sizes[0], rel=0.03)
+
+
 def production(name: str, **model: bool) -> Phase:
     tree = put({**read_params(PARAMS), "scale": "production"}, {f"base.model.{key}": on for key, on in model.items()})
     return from_mapping(tree).phase_settings(name)

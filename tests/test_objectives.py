@@ -39,7 +39,7 @@ def objective(name: str, changes: dict[str, Any] | None = None) -> Objective:
 
 
 def run(made: Objective, given: Outputs, commitment: float = 0.0) -> tuple[torch.Tensor, dict]:
-    return made(given, SLICES, commitment, KINDS, given.prediction)
+    return made(given, SLICES, commitment, KINDS, [given.prediction])
 
 
 def test_validation_tests_the_target_frame_as_training_does() -> None:
@@ -147,7 +147,7 @@ def test_gradnorm_balances_prediction_and_sigreg_and_nothing_else() -> None:
     made = objective("phase1", {"loss.gradnorm.enabled": True, "loss.sigreg.form": "published"})
     assert made.gradnorm is not None
     for _ in range(20):
-        shared = given.context
+        shared = [given.context]
         terms = made(replace(given, prediction=given.context.mean(1)), SLICES, 0.0, KINDS, shared)[1]
     balance = made.gradnorm.weights
     assert not torch.allclose(balance, torch.ones(2))

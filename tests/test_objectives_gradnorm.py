@@ -14,7 +14,7 @@ def balanced(scales: tuple[float, ...], alpha: float, steps: int = 200) -> tuple
     centres = torch.eye(4)[: len(scales)]
     for _ in range(steps):
         losses = torch.stack([s * (x - c).square().sum() for s, c in zip(scales, centres, strict=True)])
-        w = norm(losses, x)
+        w = norm(losses, [x])
     gradients = [torch.autograd.grad(loss, x, retain_graph=True)[0].norm() for loss in losses]
     return w, w * torch.stack(gradients)
 
@@ -40,7 +40,7 @@ def test_gradnorm_holds_back_the_faster_term() -> None:
         norm, x = GradNorm(2, alpha), torch.ones(4, requires_grad=True)
         for level in (1.0, *[0.1] * 20):
             losses = torch.stack([x.sum(), x.sum() * 1.0 - 4 + 4 * level])
-            weights[alpha] = norm(losses, x)
+            weights[alpha] = norm(losses, [x])
     assert weights[1.5][1] < weights[1.5][0]
     assert weights[1.5][1] < weights[0.0][1] - 0.2
 
@@ -48,11 +48,11 @@ def test_gradnorm_holds_back_the_faster_term() -> None:
 def test_gradnorm_moves_in_training_only_and_survives_a_loss_of_zero() -> None:
     norm, x = GradNorm(2, 1.5), torch.ones(4, requires_grad=True)
     for _ in range(3):
-        weights = norm(torch.stack([x.sum(), 0 * x.sum()]), x)
+        weights = norm(torch.stack([x.sum(), 0 * x.sum()]), [x])
         assert torch.isfinite(weights).all()
     norm.eval()
     with torch.no_grad():
-        assert norm(torch.ones(2), x).equal(weights)
+        assert norm(torch.ones(2), [x]).equal(weights)
 
 
 # --- uncertainty

@@ -65,7 +65,7 @@ def balanced(x: torch.Tensor) -> torch.Tensor:
     """Weights of two terms, of the sum and the squares of x (W,) that a rank sees, after some updates."""
     shared, gradnorm = torch.ones(len(x), requires_grad=True), GradNorm(2, 1.0)
     for _ in range(5):
-        weights = gradnorm(torch.stack([(x * shared).sum(), 0.1 * (x * shared).square().sum()]), shared)
+        weights = gradnorm(torch.stack([(x * shared).sum(), 0.1 * (x * shared).square().sum()]), [shared])
     return weights
 
 

@@ -32,7 +32,7 @@ def weighted(loss: Loss) -> Term:
     def term(z: torch.Tensor) -> torch.Tensor:
         nothing = Quantized(torch.zeros(1, 8), torch.zeros(1, dtype=torch.int64))
         outputs = Outputs(z[:, None], z, z, None, nothing, None, z.new_zeros(0, *z.shape))
-        raw, weight = Objective(loss, 8)(outputs, SLICES, 0.0, torch.zeros(len(z)), z)[1]["sigreg"]
+        raw, weight = Objective(loss, 8)(outputs, SLICES, 0.0, torch.zeros(len(z)), [z])[1]["sigreg"]
         return raw * weight
 
     return term

@@ -4,7 +4,7 @@ Shapes: M frames, S object slots, T = S + 1 tokens (the grid token first), W wid
 P slots of a batch that are computed, or with the M grid tokens before them, as packed tokens.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -34,10 +34,24 @@ class Lookup(nn.Module):
         self.weight = nn.Parameter(torch.empty(rows, width))
         nn.init.normal_(self.weight, std=0.3)
 
-    def forward(self, rows: torch.Tensor) -> torch.Tensor:
-        """(n, R) int64, distinct in every item, to (n, W)."""
-        chosen = self.weight.new_zeros(len(rows), len(self.weight)).scatter_(1, rows, 1.0)
+    def chosen(self, rows: torch.Tensor) -> torch.Tensor:
+        """(n, R) int64, distinct in every item, to zeros and ones (n, K) for the K rows of the table."""
+        return self.weight.new_zeros(len(rows), len(self.weight)).scatter_(1, rows, 1.0)
+
+    def forward(self, chosen: torch.Tensor) -> torch.Tensor:
+        """(n, K) to (n, W)."""
         return chosen @ self.weight
+
+
+class Properties(NamedTuple):
+    """What the features of n objects are linear in; of frames, sums over their objects."""
+
+    chosen: torch.Tensor
+    """(n, K) rows of the table."""
+    scalars: torch.Tensor
+    """(n, scalars)."""
+    mask: torch.Tensor
+    """(n, 900) cells."""
 
 
 class ObjectFeatures(nn.Module):
@@ -54,8 +68,8 @@ class ObjectFeatures(nn.Module):
         self.scalars = nn.Linear(_SCALARS, width)
         self.shape = nn.Linear(SIDE * SIDE, width, bias=False)
 
-    def forward(self, batch: TokenBatch) -> torch.Tensor:
-        """(P, W) for the slots of the batch."""
+    def properties(self, batch: TokenBatch) -> Properties:
+        """Of the P slots of the batch."""
         slots = batch.slots.clamp(max=batch.valid.numel() - 1)
         frame = torch.div(slots, batch.valid.shape[1], rounding_mode="floor")
         columns = batch.columns.flatten(0, 1)[slots]
@@ -67,7 +81,20 @@ class ObjectFeatures(nn.Module):
         offsets = 11 + torch.arange(8, device=columns.device) * (SIDE + 1)
         rows = torch.cat([value["colour"][:, None], torch.stack(places, 1).clamp(0, SIDE) + offsets], 1)
         mask = batch.shape.flatten(1).to(self.shape.weight.dtype)
-        return self.table(rows) + self.scalars(_object_scalars(value)) + self.shape(mask)
+        return Properties(self.table.chosen(rows), _object_scalars(value), mask)
+
+    def forward(self, properties: Properties) -> torch.Tensor:
+        """Of n objects to (n, W)."""
+        return self.table(properties.chosen) + self.scalars(properties.scalars) + self.shape(properties.mask)
+
+    def summed(self, properties: Properties, batch: TokenBatch) -> torch.Tensor:
+        """Of the P slots to the sum of its objects' features for each frame, (M, W) float32.
+
+        What is summed are the properties: of features in reduced precision, one cell would be lost among many.
+        """
+        with torch.autocast(batch.slots.device.type, enabled=False):
+            sums = Properties(*(add_up(x, batch) for x in properties))
+            return self(sums) + (batch.valid.sum(1, keepdim=True) - 1) * self.scalars.bias
 
 
 def _object_scalars(value: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -100,7 +127,7 @@ class GridFeatures(nn.Module):
         histogram, residual = batch.histogram.float(), batch.residual.float()
         scalars = [histogram / cells, (histogram > 0).float(), residual / cells]
         scalars.append(batch.n_components.float().log1p()[:, None])
-        return self.table(rows) + self.scalars(torch.cat(scalars, 1))
+        return self.table(self.table.chosen(rows)) + self.scalars(torch.cat(scalars, 1))
 
 
 class Block(nn.Module):
@@ -124,6 +151,17 @@ class Block(nn.Module):
         return x + self.dropout(self.down(functional.gelu(self.up(self.norm_2(x)))))
 
 
+class TokenEmbeddings(NamedTuple):
+    """What the token encoder makes of M frames with P slots."""
+
+    grid: torch.Tensor
+    """(M, W) of the grid tokens."""
+    objects: torch.Tensor
+    """(P, W) of the batch's slots."""
+    features: torch.Tensor | None
+    """(M, 2 W) float32: of the grid token and, summed, of the objects, before any token sees another."""
+
+
 class TokenEncoder(nn.Module):
     """Transformer over the tokens of one frame."""
 
@@ -134,30 +172,35 @@ class TokenEncoder(nn.Module):
         self.bias = AttentionBias(model.heads)
         self.blocks = nn.ModuleList(Block(model.width, model.heads) for _ in range(model.layers))
         self.norm = nn.LayerNorm(model.width)
+        self.additive = model.additive
 
-    def features(self, batch: TokenBatch) -> tuple[torch.Tensor, torch.Tensor]:
-        """What the first block is given of M grid tokens (M, W) and of the batch's slots (P, W): nothing of others."""
-        return self.grid_features(batch), self.object_features(batch)
-
-    def forward(
-        self, batch: TokenBatch, features: tuple[torch.Tensor, torch.Tensor] | None = None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Embeddings of M grid tokens (M, W) and of the batch's slots (P, W); equivariant to the slots' order.
-
-        `features`: the batch's, where who asks has them.
-        """
+    def forward(self, batch: TokenBatch) -> TokenEmbeddings:
+        """Equivariant to the order of the slots; features only where the model is additive."""
         packing = Packing.of(batch)
         bias = self.bias(packing)
-        x = torch.cat(features or self.features(batch))
+        with torch.autocast(batch.slots.device.type, enabled=False):
+            grid = self.grid_features(batch)
+        properties = self.object_features.properties(batch)
+        objects = self.object_features(properties)
+        x = torch.cat([grid.to(objects.dtype), objects])
         for block in self.blocks:
             x = block(x, packing, bias)
         x = self.norm(x)
-        return x[: len(batch.valid)], x[len(batch.valid) :]
+        sums = [grid, self.object_features.summed(properties, batch)] if self.additive else None
+        return TokenEmbeddings(x[: len(grid)], x[len(grid) :], None if sums is None else torch.cat(sums, 1))
 
 
 def spread(objects: torch.Tensor, batch: TokenBatch) -> torch.Tensor:
     """(P, W) of the batch's slots to (M, S, W), zero elsewhere."""
     return move(objects, batch.places.flatten(), batch.slots).unflatten(0, batch.valid.shape)
+
+
+def add_up(x: torch.Tensor, batch: TokenBatch) -> torch.Tensor:
+    """(P, C) of the batch's slots to their sums for each frame (M, C), in the same order whenever it is called."""
+    if x.is_cuda:
+        return spread(x, batch).sum(1)
+    frame = torch.div(batch.slots, batch.valid.shape[1], rounding_mode="floor")
+    return x.new_zeros(len(batch.valid) + 1, x.shape[1]).index_add(0, frame, x)[:-1]
 
 
 def pool(grid: torch.Tensor, objects: torch.Tensor, batch: TokenBatch) -> torch.Tensor:

@@ -16,7 +16,7 @@ from arcjepa.encoder import TokenEncoder, pool, spread
 from arcjepa.predictor import Predictor
 from arcjepa.quantizer import NoQuantizer, Quantized, QuantizerModule, make_quantizer
 from arcjepa.ranks import mean_and_variance, world_size
-from arcjepa.settings import Phase
+from arcjepa.settings import Model, Phase
 from arcjepa.views import TokenBatch
 
 
@@ -69,16 +69,17 @@ class AdditivePath(nn.Module):
 
     In it every object counts the same whatever else is there (overflow and the grid's own token apart), so that a
     change can be carried from one frame to another, and a detail need not survive the transformer and the maximum.
+    In float32 throughout: a change of few cells is small beside a frame.
     """
 
     def __init__(self, width: int, embedding: int) -> None:
         super().__init__()
         self.norm, self.leave = BatchNorm(2 * width), nn.Linear(2 * width, embedding, bias=False)
 
-    def forward(self, grid: torch.Tensor, objects: torch.Tensor, batch: TokenBatch) -> torch.Tensor:
-        """Features of M grid tokens (M, W) and of the batch's slots (P, W) to (M, D)."""
-        sums = pool(grid, objects, batch)[:, : 2 * grid.shape[1]]
-        return self.leave(self.norm(sums))
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """(M, 2 W) float32 features of grid tokens and, summed, of objects to (M, D)."""
+        with torch.autocast(features.device.type, enabled=False):
+            return self.leave(self.norm(features))
 
 
 @dataclass
@@ -100,22 +101,34 @@ class FrameEncoder(nn.Module):
         self.tokens = TokenEncoder(phase.model)
         self.quantizer = make_quantizer(phase.model.width, phase.quantizer)
         width, embedding = phase.model.width, phase.model.embedding
-        # An encoder of width 384 with 768 codes is below 10 MB in float16.
-        hidden = min(2 * width, 288) if phase.model.additive else width + min(width, 64)
-        self.projector = Projector(width, embedding, hidden)
+        self.projector = Projector(width, embedding, _hidden(phase.model))
         self.additive = AdditivePath(width, embedding) if phase.model.additive else None
 
     def forward(self, batch: TokenBatch, quantizer: QuantizerModule | None = None) -> FrameEmbeddings:
         """Embeds M frames; `quantizer` stands in for the encoder's own, and does not learn."""
-        features = self.tokens.features(batch)
-        grid, objects = self.tokens(batch, features)
+        grid, objects, features = self.tokens(batch)
         frames = torch.div(batch.slots, batch.valid.shape[1], rounding_mode="floor")
         quantized = (quantizer or self.quantizer)(objects, batch.present, quantizer is not None, frames)
         frame = pool(grid, quantized.embeddings.to(grid.dtype), batch)
         projected = self.projector(frame)
         if self.additive is not None:
-            projected = projected + self.additive(*features, batch)
+            projected = projected + self.additive(features)
         return FrameEmbeddings(frame, projected.float(), quantized)
+
+    def last_weights(self) -> list[torch.Tensor]:
+        """Of all that leads to the embeddings."""
+        own = [self.projector.leave.weight]
+        return own if self.additive is None else [*own, self.additive.leave.weight]
+
+
+def _hidden(model: Model) -> int:
+    """Width of the projector: an encoder of width 384 with 768 codes is below 10 MB in float16, and as large with an
+    additive path as without."""
+    hidden = model.width + min(model.width, 64)
+    if not model.additive:
+        return hidden
+    path, unit = 2 * model.width * model.embedding, 3 * model.width + model.embedding
+    return max(model.width // 2, hidden - round(path / unit))
 
 
 @dataclass

@@ -98,11 +98,12 @@ class GradNorm(nn.Module):
         self.register_buffer("weights", torch.ones(terms))
         self.register_buffer("first", torch.zeros(terms))
 
-    def forward(self, losses: torch.Tensor, shared: torch.Tensor) -> torch.Tensor:
-        """Update from losses (n,) and a parameter that all depend on; returns the weights (n,), detached."""
+    def forward(self, losses: torch.Tensor, shared: list[torch.Tensor]) -> torch.Tensor:
+        """Update from losses (n,) and the parameters that all depend on; returns the weights (n,), detached."""
         if not self.training:
             return self.weights
-        gradients = [torch.autograd.grad(loss, shared, retain_graph=True)[0] for loss in losses]
+        by_loss = [torch.autograd.grad(loss, shared, retain_graph=True) for loss in losses]
+        gradients = [torch.cat([gradient.flatten() for gradient in own]) for own in by_loss]
         with torch.no_grad():
             norms = torch.stack([mean_over_ranks(gradient).norm() for gradient in gradients])
             values = mean_over_ranks(losses.detach())
@@ -130,7 +131,7 @@ class Uncertainty(nn.Module):
         self.register_buffer("spread", torch.zeros(terms))
 
     @torch.no_grad()
-    def forward(self, losses: torch.Tensor, shared: torch.Tensor) -> torch.Tensor:
+    def forward(self, losses: torch.Tensor, shared: list[torch.Tensor]) -> torch.Tensor:
         """Update from losses (n,); returns the weights (n,). `shared` is what GradNorm takes gradients of."""
         if self.training:
             self.spread.sub_(GRADNORM_RATE * (1 - (-self.spread).exp() * mean_over_ranks(losses)))
@@ -155,10 +156,10 @@ class Objective(nn.Module):
         self.gradnorm = make_balance(loss.gradnorm)
 
     def forward(
-        self, outputs: Outputs, slices: torch.Tensor, commitment: float, kinds: torch.Tensor, shared: torch.Tensor
+        self, outputs: Outputs, slices: torch.Tensor, commitment: float, kinds: torch.Tensor, shared: list[torch.Tensor]
     ) -> tuple[torch.Tensor, Terms]:
         """The total and its terms. `slices` (D, S) for SIGReg, `commitment` the quantiser's weight, `kinds` (B,) of
-        each sequence's view (0 colour, 1 translation, 2 symmetry), `shared` a parameter for GradNorm."""
+        each sequence's view (0 colour, 1 translation, 2 symmetry), `shared` parameters for GradNorm."""
         terms: Terms = {"prediction": (self._prediction(outputs), 1.0)}
         terms |= self._sigreg(outputs, slices)
         if self.gradnorm is not None:

@@ -182,7 +182,7 @@ class Trainer:
             near_misses = 0 if batch.near_misses is None else len(batch.near_misses)
             outputs = self.jepa(own, apart, self.phase.loss.invariance.enabled, near_misses)
         slices = directions(self.phase.model.embedding, self.drawn_by, step, self.device)
-        shared = self.jepa.encoder.projector.leave.weight
+        shared = self.jepa.encoder.last_weights()
         total, terms = self.objective(outputs, slices, self.phase.quantizer.commitment.weight, kinds, shared)
         return outputs, total, terms
 
