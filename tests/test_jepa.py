@@ -146,6 +146,17 @@ def test_a_change_of_one_cell_is_whole_in_the_additive_path_in_reduced_precision
     assert torch.allclose(in_reduced, changes, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize("additive", [False, True])
+def test_without_its_last_weights_an_encoder_tells_no_frames_apart(tokens: Tokens, additive: bool) -> None:
+    encoder = model("phase2", {"model.additive": additive}).eval().encoder
+    apart = [encoder(blocks(tokens, 4)).projected.std(0).max()]
+    for weight in encoder.last_weights():
+        nn.init.zeros_(weight)
+        apart.append(encoder(blocks(tokens, 4)).projected.std(0).max())
+    assert min(apart[:-1]) > 1e-3
+    assert apart[-1] < 1e-6
+
+
 def test_the_additive_path_takes_its_weights_from_the_projector() -> None:
     """Whatever the width, an encoder is as large with it as without."""
     for width, embedding in ((16, 16), (64, 64), (64, 256), (384, 256), (512, 64)):

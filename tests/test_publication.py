@@ -56,3 +56,15 @@ def test_a_card_says_what_was_trained_and_measured(tmp_path: Path) -> None:
     assert "| 0.375 | 0.250 [0.250, 0.250] |" in card
     assert "| read-out, nats among 128 targets (chance 4.85) |" in card
     assert "| ranking C" not in card
+    assert "without an additive path" in card
+
+
+def test_a_card_says_whether_there_is_an_additive_path(tmp_path: Path) -> None:
+    row = pd.Series(
+        {"seeds": 3, "nce_chance": 1.0} | {name + end: 0.25 for name in MEASURES for end in ("", "_low", "_high")}
+    )
+    folder = run(tmp_path / "seed4", 1.0)
+    record = json.loads((folder / "run.json").read_text())
+    record["settings"]["model"]["additive"] = True
+    (folder / "run.json").write_text(json.dumps(record))
+    assert "with the additive path" in model_card("phase2", "tiny", folder, row, row)

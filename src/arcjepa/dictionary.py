@@ -53,7 +53,7 @@ MEASURES: dict[str, tuple[str, str]] = {
         for side, frames in _SIDES.items()
     },
     **{
-        f"{name}_{side}_frame": (unit, f"{meaning}; {frames}, before the projector")
+        f"{name}_{side}_frame": (unit, f"{meaning}; {frames}, before projector and additive path")
         for name, (unit, meaning) in {"effective_rank": _EFFECTIVE_RANK, "rankme": _GEOMETRY["rankme"]}.items()
         for side, frames in _SIDES.items()
     },

@@ -24,7 +24,7 @@ class Embedding:
     """Embeddings of M frames."""
 
     frame: np.ndarray
-    """(M, W) float32, pooled, before the projector."""
+    """(M, W) float32, pooled, before the projector and without the additive path."""
     projected: np.ndarray
     """(M, D) float32."""
 

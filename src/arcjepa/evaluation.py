@@ -116,7 +116,7 @@ def _add_nats(scores: Scores, measure: str, nats: np.ndarray, held: HeldOut, spl
 
 
 def _add_geometry(scores: Scores, held: HeldOut) -> None:
-    """Of query and target frames of the pool, projected and (with "_frame") before the projector."""
+    """Of query and target frames of the pool, projected and (with "_frame") before projector and additive path."""
     samples = held.samples("pool")
     known = [clusters(sample.store.tokens)[1][sample.sequences.task] for sample in samples]
     tasks = np.concatenate([i * 10**6 + cluster for i, cluster in enumerate(known)])

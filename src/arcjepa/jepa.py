@@ -87,7 +87,7 @@ class FrameEmbeddings:
     """What the encoder side makes of M frames."""
 
     frame: torch.Tensor
-    """(M, 3 W) pooled, before the projector."""
+    """(M, 3 W) pooled, before the projector and without the additive path."""
     projected: torch.Tensor
     """(M, D) float32."""
     quantized: Quantized

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from arcjepa.encoder_files import LATER
 from arcjepa.errors import UserError
 from arcjepa.files import remake
 from arcjepa.run_folders import read_object
@@ -50,7 +51,8 @@ def model_card(phase: str, scale: str, run: Path, own: "pd.Series[Any]", row: "p
     Rows as of metrics.csv: `own` of this seed alone, `row` of all seeds.
     """
     record, seeds, chance = read_object(run / "run.json"), int(row["seeds"]), float(row["nce_chance"])
-    settings, model = record["settings"], record["settings"]["model"]
+    settings, model = record["settings"], LATER | record["settings"]["model"]
+    path = "with the additive path" if model["additive"] else "without an additive path"
     said = {name: text.format(pool=exp(chance), chance=chance) for name, text in MEASURES.items()}
     measured = [
         f"| {text} | {own[name]:.3f} | {row[name]:.3f} [{row[name + '_low']:.3f}, {row[name + '_high']:.3f}] |"
@@ -60,8 +62,8 @@ def model_card(phase: str, scale: str, run: Path, own: "pd.Series[Any]", row: "p
     return f"""# Encoder of {phase}, scale {scale}
 
 Frozen encoder of ARC grids: object tokens to {model["embedding"]} dimensions (width {model["width"]}, {model["layers"]}
-layers, quantiser {settings["quantizer"]["kind"]}), float16. Of {seeds} seeds this is seed {record["seed"]}, that of
-median `{CHOSEN_BY}`. Trained for {record["epochs"]} epochs, {record["steps"]} steps, on {record["device"]} with torch
+layers, quantiser {settings["quantizer"]["kind"]}, {path}), float16.
+Of {seeds} seeds this is seed {record["seed"]}, that of median `{CHOSEN_BY}`. Trained for {record["epochs"]} epochs, {record["steps"]} steps, on {record["device"]} with torch
 {record["torch"]}; weights of epoch {record["best_epoch"]}.
 
 ```python
