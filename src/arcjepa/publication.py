@@ -63,8 +63,8 @@ def model_card(phase: str, scale: str, run: Path, own: "pd.Series[Any]", row: "p
 
 Frozen encoder of ARC grids: object tokens to {model["embedding"]} dimensions (width {model["width"]}, {model["layers"]}
 layers, quantiser {settings["quantizer"]["kind"]}, {path}), float16.
-Of {seeds} seeds this is seed {record["seed"]}, that of median `{CHOSEN_BY}`. Trained for {record["epochs"]} epochs, {record["steps"]} steps, on {record["device"]} with torch
-{record["torch"]}; weights of epoch {record["best_epoch"]}.
+Of {seeds} seeds this is seed {record["seed"]}, that of median `{CHOSEN_BY}`. Trained for {record["epochs"]} epochs,
+{record["steps"]} steps, on {record["device"]} with torch {record["torch"]}; weights of epoch {record["best_epoch"]}.
 
 ```python
 from pathlib import Path
