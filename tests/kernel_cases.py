@@ -1,6 +1,7 @@
-"""The kernels against plain PyTorch, through Triton's interpreter: run by test_kernels.py, with TRITON_INTERPRET=1."""
+"""The kernels against plain PyTorch: run by test_kernels.py, with TRITON_INTERPRET=1 where there is no GPU."""
 
 import sys
+from dataclasses import fields, replace
 from types import SimpleNamespace
 
 import torch
@@ -12,19 +13,29 @@ from arcjepa import kernels, randomness, sigreg_kernels
 from arcjepa.attention import Packing, addends, attend
 from arcjepa.encoder import _Pooled, _pooled
 from arcjepa.sigreg import _STEP, KNOTS, _means, _slopes
+from arcjepa.views import TokenBatch
 
 FRAMES, HEADS, HEAD = 24, 2, 12
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def close(found: torch.Tensor, wanted: torch.Tensor, what: str) -> None:
     """AssertionError where they differ by more than rounding."""
-    error = float((found.double() - wanted.double()).norm() / wanted.double().norm())
+    found, wanted = found.double().cpu(), wanted.double().cpu()
+    error = float((found - wanted).norm() / wanted.norm())
     assert error < 1e-5, f"{what}: relative error {error}"
+
+
+def batch() -> TokenBatch:
+    """Some frames, with room that is left over."""
+    with torch.device("cpu"):
+        made = batch_of(tiny_corpus().training, range(FRAMES), 500)
+    return replace(made, **{field.name: getattr(made, field.name).to(DEVICE) for field in fields(made)})
 
 
 def attention() -> None:
     """Values and gradients of attention, room that is left over among the tokens."""
-    packing = Packing.of(batch_of(tiny_corpus().training, range(FRAMES), 500))
+    packing = Packing.of(batch())
     weight = torch.randn(3, HEADS, requires_grad=True)
     packed, tokens = len(packing.positions), packing.places.shape[1]
     qkv = torch.randn(packed, 3 * HEADS * HEAD, requires_grad=True)
@@ -46,19 +57,19 @@ def attention() -> None:
 
 def pool() -> None:
     """Sums, maxima and their gradients, several objects alike and a frame without any."""
-    batch = batch_of(tiny_corpus().training, range(FRAMES), 500)
-    batch.valid[3], batch.places[3] = False, len(batch.slots)
-    own = batch.slots // batch.valid.shape[1] == 3
-    batch.slots[own], batch.present[own] = batch.valid.numel(), False
-    objects = torch.randn(len(batch.slots), HEADS * HEAD).round(decimals=1)
+    frames = batch()
+    frames.valid[3], frames.places[3] = False, len(frames.slots)
+    own = frames.slots // frames.valid.shape[1] == 3
+    frames.slots[own], frames.present[own] = frames.valid.numel(), False
+    objects = torch.randn(len(frames.slots), HEADS * HEAD).round(decimals=1)
     objects[1::2] = objects[:-1:2]
     objects.requires_grad_()
-    wanted = _pooled(objects, batch)
+    wanted = _pooled(objects, frames)
     along = [torch.randn_like(part) for part in wanted]
     to_objects = torch.autograd.grad(wanted, objects, along)[0]
     sums, largest = (torch.full_like(part, torch.nan) for part in wanted)
     ties, (packed, width) = torch.full_like(sums, -1, dtype=torch.int32), objects.shape
-    places, columns = batch.places.contiguous(), kernels.POOL_COLUMNS
+    places, columns = frames.places.contiguous(), kernels.POOL_COLUMNS
     grid = FRAMES, triton.cdiv(width, columns)
     kernels._pool_kernel[grid](
         objects.detach(), places, sums, largest, ties, packed, places.shape[1], width, BLOCK=columns
@@ -67,7 +78,7 @@ def pool() -> None:
     assert ties[3].eq(0).all()
     close(sums, wanted[0], "sums")
     close(largest, wanted[1], "maxima")
-    kept = SimpleNamespace(saved_tensors=(objects.detach(), largest, ties, batch.slots), slots=places.shape[1])
+    kept = SimpleNamespace(saved_tensors=(objects.detach(), largest, ties, frames.slots), slots=places.shape[1])
     close(_Pooled.backward(kept, *along)[0], to_objects, "gradient along the objects")
 
 
@@ -76,31 +87,35 @@ def hashes() -> None:
     for key in ((0, 0, 0), (3, 21, 7_811), (2**40 + 5, 1, 2**33)):
         seed, step, out = torch.tensor(key[0]), torch.tensor(key[2]), torch.zeros(1000, dtype=torch.int64)
         kernels._hashes_kernel[2,](seed, step, out, key[1], len(out), **kernels.SPLITMIX, BLOCK=512)
-        assert out.equal(randomness.hashes(key, out.shape)), key
+        assert out.cpu().equal(randomness.hashes(key, out.shape)), key
 
 
 def epps_pulley() -> None:
     """Means and slopes, of sizes that no block divides, of embeddings that float16 alone could not hold."""
     sets, rows, dim, columns, knots = 2, 700, 9, 40, KNOTS - 1
-    sigreg_kernels._product = lambda a, b: a.float() @ b.float()
+    if DEVICE == "cpu":
+        sigreg_kernels._product = lambda a, b: a.float() @ b.float()
     z, slices = torch.randn(sets, rows, dim), torch.nn.functional.normalize(torch.randn(dim, columns), dim=0)
     along = torch.randn(sets, 2, knots, columns)
+    plain_z, plain_slices, plain_along = (x.double().cpu() for x in (z, slices, along))
     for size in (1e-6, 1.0, 1e5):
         step = _STEP / size
-        x = (size * z).double() @ slices.double()
+        x = (size * plain_z @ plain_slices).mT.contiguous()
         waves = torch.stack([torch.cos(step * x), torch.sin(step * x)])
         means, *kept = sigreg_kernels.means(size * z, slices, step, knots)
-        close(means, _means(waves), f"means at {size}")
+        with torch.device("cpu"):
+            wanted_means, wanted = _means(waves), _slopes(waves, size * plain_along).mT @ plain_slices.T
+        close(means, wanted_means, f"means at {size}")
         slopes = sigreg_kernels.slopes(*kept, size * along, step)
-        close(slopes, _slopes(waves, size * along.double()) @ slices.double().T, f"slopes at {size}")
+        close(slopes, wanted, f"slopes at {size}")
     bad = z.clone()
     bad[1, 3, 2] = torch.nan
     assert sigreg_kernels.means(bad, slices, _STEP, knots)[0].isnan().any()
 
 
 @triton.jit
-def _waves_kernel(u, cosine, sine, n: tl.constexpr):
-    at = tl.arange(0, n)
+def _waves_kernel(u, cosine, sine, BLOCK: tl.constexpr):
+    at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     c, s = sigreg_kernels._cos_sin(tl.load(u + at))
     tl.store(cosine + at, c)
     tl.store(sine + at, s)
@@ -112,7 +127,7 @@ def cos_sin() -> None:
     u = torch.cat([torch.linspace(-1e4, 1e4, 12_500), ends, ends + 1e-4, torch.zeros(1)])
     u = torch.cat([u, torch.logspace(4, 30, 2**15 - len(u))])
     cosine, sine = torch.empty_like(u), torch.empty_like(u)
-    _waves_kernel[1,](u, cosine, sine, n=len(u))
+    _waves_kernel[32,](u, cosine, sine, BLOCK=len(u) // 32)
     angles = u.abs() <= 1e4
     for found, wanted in ((cosine, u.double().cos()), (sine, u.double().sin())):
         assert float((found - wanted)[angles].abs().max()) < 1.2e-7
@@ -120,4 +135,5 @@ def cos_sin() -> None:
 
 
 torch.manual_seed(0)
+torch.set_default_device(DEVICE)
 {"attention": attention, "pool": pool, "hashes": hashes, "epps_pulley": epps_pulley, "cos_sin": cos_sin}[sys.argv[1]]()
