@@ -176,7 +176,7 @@ def mutate(task: Any, rng: random.Random, value: Any) -> None:
     key = rng.choice(keys)
     action = rng.choice(("replace", "drop", "repeat"))
     if action == "replace":
-        node[key] = value
+        node[key] = copy.deepcopy(value)  # as it may itself be changed by the next fault
     elif action == "drop":
         del node[key]
     elif isinstance(node, list):
