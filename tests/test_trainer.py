@@ -174,10 +174,10 @@ def test_negatives_in_validation_are_of_the_batch_alone() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["phase2", "phase3"])
 def test_a_tiny_model_learns_to_predict(name: str, tmp_path: Path) -> None:
-    epochs, rows, _ = trained(budget(tiny_phase(name), epochs=5, sequences=256), tmp_path)
+    epochs, rows, _ = trained(budget(tiny_phase(name), epochs=8, sequences=256), tmp_path)
     error = epochs["val_prediction_error"]
     assert error.iloc[-1] < 0.65
-    assert error.iloc[-1] < error.iloc[0]
+    assert error.iloc[-1] < 0.95 * error.iloc[0]
     assert rows["effective_rank_target"].iloc[-1] > 3  # and has not collapsed
     assert rows["variance_target"].iloc[-1] > rows["variance_target"].iloc[0]
 
@@ -193,10 +193,10 @@ def test_without_sigreg_the_embeddings_collapse() -> None:
     """What the regulariser is there for: variance with and without it."""
     spreads = {}
     for strength in (0.0, 1.0):
-        phase = tiny_phase("phase2", {"training.epochs": 10})
+        phase = tiny_phase("phase2", {"training.epochs": 20})
         loss = phase.loss.model_copy(update={"lambda_sigreg": strength})
         trainer = Trainer(phase.model_copy(update={"loss": loss}), tiny_corpus(), 0, "cpu")
-        for _ in range(40):
+        for _ in range(80):
             outputs = trainer.train_step(Averages()).outputs
         spreads[strength] = float(outputs.target.detach().var(0).mean())
     assert spreads[1.0] > 5 * spreads[0.0]
