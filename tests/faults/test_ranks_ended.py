@@ -187,19 +187,19 @@ def test_ranks_end_with_who_started_them(tokens: Path, tmp_path: Path) -> None:
 
 @fault("ranks changed at resume")
 def test_other_ranks_go_on_only_where_asked_for(tokens: Path, tmp_path: Path) -> None:
-    whole = {"base.stopping.enabled": False}  # as the ranks that go on would stop at another epoch
-    ranks = Ranks(tokens, tmp_path / "run", **whole)
+    unstopped = {"base.stopping.enabled": False}  # as the ranks that go on would stop at another epoch
+    ranks = Ranks(tokens, tmp_path / "run", **unstopped)
     ranks.until("epoch 2/")
     ranks.process.terminate()
     ranks.end()
     step = newest_step(ranks.folder)
     for count, before in ((1, 2), (4, 2))[: amount(1, 2)]:
-        status, output = Ranks(tokens, ranks.folder, ranks=count, **whole).end()
+        status, output = Ranks(tokens, ranks.folder, ranks=count, **unstopped).end()
         assert status == 1
         assert f"params.yaml: ranks: is {count}, and the checkpoint in {ranks.folder}/kept" in output
         assert f"is of {before}: set it back, or go on with other roundings by change_ranks: true" in output
         assert newest_step(ranks.folder) == step
-    other = Ranks(tokens, ranks.folder, ranks=1, change_ranks=True, **whole)
+    other = Ranks(tokens, ranks.folder, ranks=1, change_ranks=True, **unstopped)
     status, output = other.end()
     assert status == 0, output
     losses = (ranks.folder / "losses.csv").read_text().splitlines()
