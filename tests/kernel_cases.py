@@ -9,9 +9,10 @@ import triton
 import triton.language as tl
 from model_cases import batch_of, tiny_corpus
 
-from arcjepa import kernels, randomness, sigreg_kernels
+from arcjepa import kernels, layout, randomness, sigreg_kernels
 from arcjepa.attention import Packing, addends, attend
 from arcjepa.encoder import _Pooled, _pooled
+from arcjepa.pictures import Sketch, _painted
 from arcjepa.sigreg import _STEP, KNOTS, _means, _slopes
 from arcjepa.views import TokenBatch
 
@@ -82,6 +83,27 @@ def pool() -> None:
     close(_Pooled.backward(kept, *along)[0], to_objects, "gradient along the objects")
 
 
+def paint() -> None:
+    """The same pictures, with room that is left over among the masks, and a frame that overflows."""
+    frames = batch()
+    sizes = torch.stack([frames.height, frames.width, frames.background], 1)
+    out = torch.full((FRAMES, layout.MAX_CELLS), 99, dtype=torch.uint8)
+    shape, columns, places = frames.shape.view(torch.uint8).contiguous(), frames.columns, frames.places
+    packed, slots = len(shape), places.shape[1]
+    kernels._paint_kernel[FRAMES,](shape, columns, places, sizes, out, packed, slots, **kernels.LAYOUT)
+    wanted = _painted(frames.shape, columns, frames.slots, sizes)
+    assert wanted.eq(layout.OUTSIDE).any()
+    assert wanted.lt(layout.MIXED).any()
+    assert out.equal(wanted)
+    if DEVICE == "cuda":
+        compiled = torch.compile(Sketch(64), dynamic=False)
+        with torch.autocast(DEVICE, dtype=torch.bfloat16):
+            found = compiled(frames)
+        with torch.device("cpu"):
+            on_cpu = replace(frames, **{field.name: getattr(frames, field.name).cpu() for field in fields(frames)})
+            assert found.cpu().equal(Sketch(64)(on_cpu))
+
+
 def hashes() -> None:
     """The same bits."""
     for key in ((0, 0, 0), (3, 21, 7_811), (2**40 + 5, 1, 2**33)):
@@ -136,4 +158,5 @@ def cos_sin() -> None:
 
 torch.manual_seed(0)
 torch.set_default_device(DEVICE)
-{"attention": attention, "pool": pool, "hashes": hashes, "epps_pulley": epps_pulley, "cos_sin": cos_sin}[sys.argv[1]]()
+cases = {"attention": attention, "pool": pool, "paint": paint, "hashes": hashes, "epps_pulley": epps_pulley}
+(cases | {"cos_sin": cos_sin})[sys.argv[1]]()

@@ -3,11 +3,11 @@ import pytest
 import torch
 from fake_embedders import SETTINGS, make_frames, make_tokens
 
-from arcjepa.controls import TokenFeatures, grid_symmetry, paint, token_features
+from arcjepa.controls import TokenFeatures, grid_symmetry, token_features
 from arcjepa.data_settings import TokenSettings
 from arcjepa.frames import Grids
-from arcjepa.tokens import detokenise, tokenise
-from arcjepa.views import DeviceTokens, View, gather
+from arcjepa.tokens import tokenise
+from arcjepa.views import View
 
 RNG = np.random.default_rng(0)
 
@@ -53,7 +53,7 @@ def test_objects_that_did_not_fit_are_seen_in_the_residual():
     assert not np.array_equal(features[0, -116:-106], features[1, -116:-106])
 
 
-def test_symmetry_and_painting_agree_with_the_grids():
+def test_symmetry_agrees_with_the_grids():
     half = RNG.integers(0, 3, (4, 4)).astype(np.uint8)
     mirrored = np.concatenate([half, half[:, ::-1]], 1)
     made = [*grids(), mirrored, mirrored.T.copy(), half + half.T, np.concatenate([mirrored, mirrored[::-1]])]
@@ -62,10 +62,6 @@ def test_symmetry_and_painting_agree_with_the_grids():
         [np.array_equal(g, h) for h in (g[:, ::-1], g[::-1], g.T, g[::-1, ::-1].T, g[::-1, ::-1])] for g in made
     ]
     assert grid_symmetry(tokens, np.arange(len(made))).tolist() == expected
-    canvas = paint(gather(DeviceTokens.from_numpy(tokens, "cpu"), torch.arange(len(made))))
-    for i, g in enumerate(made):
-        assert np.array_equal(canvas[i, : g.shape[0], : g.shape[1]], detokenise(tokens, i))
-    assert (canvas == 255).sum() == sum(900 - g.size for g in made)
 
 
 def test_embeddings_are_standardised_on_training_and_clipped():

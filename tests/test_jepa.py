@@ -157,25 +157,44 @@ def test_without_its_last_weights_an_encoder_tells_no_frames_apart(tokens: Token
     assert apart[-1] < 1e-6
 
 
+def test_a_cell_that_moves_is_seen_by_the_sketch_alone() -> None:
+    """Two objects that trade a place in each other's rows: sums over objects, and over cells by themselves, stay."""
+    grids = [np.zeros((8, 8), np.uint8) for _ in range(2)]
+    for cells, colours in zip(grids, ((1, 2), (2, 1)), strict=True):
+        cells[2, 2], cells[5, 5] = colours
+    batch = batch_of(tokenise(Grids.from_list(grids), tiny_params().tokens), range(2))
+    moved = []
+    for sketch in (0, 32):
+        encoder = model("phase2", {"model.additive": True, "model.sketch": sketch}).eval().encoder
+        nn.init.zeros_(encoder.projector.leave.weight)
+        a, b = encoder(batch).projected
+        moved.append((a - b).abs().max())
+    assert moved[0] < 1e-5
+    assert moved[1] > 0.1
+
+
 def test_the_additive_path_takes_its_weights_from_the_projector() -> None:
-    """Whatever the width, an encoder is as large with it as without."""
+    """Whatever the width, an encoder is as large with it as without, and with a sketch."""
     for width, embedding in ((16, 16), (64, 64), (64, 256), (384, 256), (512, 64)):
         sizes = []
-        for additive in (False, True):
+        for additive, sketch in ((False, 0), (True, 0), (True, width // 2)):
             changes = {"model.width": width, "model.embedding": embedding, "model.additive": additive}
+            changes["model.sketch"] = sketch
             sizes.append(sum(p.numel() for p in model("phase2", changes).encoder.parameters()))
-        assert sizes[1] == pytest.approx(sizes[0], rel=0.03)
+        assert sizes[1:] == pytest.approx([sizes[0]] * 2, rel=0.03)
 
 
-def production(name: str, **model: bool) -> Phase:
+def production(name: str, **model: int) -> Phase:
     tree = put({**read_params(PARAMS), "scale": "production"}, {f"base.model.{key}": on for key, on in model.items()})
     return from_mapping(tree).phase_settings(name)
 
 
-@pytest.mark.parametrize("additive", [False, True])
+@pytest.mark.parametrize("path", [{"additive": False}, {"additive": True}, {"additive": True, "sketch": 512}])
 @pytest.mark.parametrize("name", ["baseline", "phase1", "phase2", "phase3"])
-def test_an_encoder_of_production_scale_is_published_within_10_mb(name: str, additive: bool, tmp_path: Path) -> None:
-    phase = production(name, additive=additive)
+def test_an_encoder_of_production_scale_is_published_within_10_mb(
+    name: str, path: dict[str, int], tmp_path: Path
+) -> None:
+    phase = production(name, **path)
     save_encoder(tmp_path / "whole", JEPA(phase), phase, tiny_params().tokens)
     publish_encoder(tmp_path / "whole", tmp_path / "published")
     assert 9_000_000 < (tmp_path / "published").stat().st_size < 10_000_000

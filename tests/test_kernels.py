@@ -15,7 +15,7 @@ import torch
 pytestmark = pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
 
 
-@pytest.mark.parametrize("part", ["attention", "pool", "hashes", "epps_pulley", "cos_sin"])
+@pytest.mark.parametrize("part", ["attention", "pool", "paint", "hashes", "epps_pulley", "cos_sin"])
 def test_kernels_are_the_plain_computation(part: str) -> None:
     """In a process of its own, as Triton asks once whether to interpret."""
     script = Path(__file__).parent / "kernel_cases.py"

@@ -60,6 +60,7 @@ CHANGES: dict[str, Any] = {
     "model.embedding": 24,
     "model.predictor_layers": 2,
     "model.additive": None,
+    "model.sketch": 8,
     "model.frame_attention": None,
     "model.analogy": None,
     "model.dropout": 0.3,

@@ -107,6 +107,7 @@ def test_every_scenario_is_in_a_set() -> None:
     ("window_by_attention", "model.frame_attention", {False, True}),
     ("additive_by_analogy", "model.additive", {False, True}),
     ("additive_by_analogy", "model.analogy", {False, True}),
+    ("sketches", "model.sketch", {0, 16}),
     ("quantizers", "quantizer.kind", {"vq", "gumbel", "fsq", "none"}),
     ("framing_infonce", "sequence.framing", {"demonstrations", "query", "repeat"}),
     ("framing_lejepa", "sequence.framing", {"demonstrations", "query", "repeat"}),
@@ -285,7 +286,7 @@ def test_a_2_x_2_is_a_reference_two_changes_and_both() -> None:
     assert not is_crossed(members("relational_options"))
     assert [name for name in SETS if is_crossed(members(name))] == [
         "brief", "refresh_by_relational", "auxiliary_sigreg", "window_by_attention",
-        "additive_by_analogy",
+        "additive_by_analogy", "sketches",
     ]  # fmt: skip
 
 

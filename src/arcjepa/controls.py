@@ -12,6 +12,7 @@ import torch
 from arcjepa import layout
 from arcjepa.embeddings import Embedding
 from arcjepa.metrics import Standardiser
+from arcjepa.pictures import paint
 from arcjepa.settings import Curriculum
 from arcjepa.settings import Sequence as SequenceSettings
 from arcjepa.tokens import Tokens
@@ -85,22 +86,9 @@ def grid_symmetry(tokens: Tokens, frames: np.ndarray) -> np.ndarray:
     return np.concatenate(chunks) if chunks else np.zeros((0, 5), bool)
 
 
-def paint(batch: TokenBatch) -> np.ndarray:
-    """(M, 30, 30) uint8: the grids, top left aligned, 255 outside; residual entries in colour 10."""
-    side = np.arange(layout.MAX_SIDE)
-    height, width = (getattr(batch, name).numpy()[:, None, None] for name in ("height", "width"))
-    inside = (side[:, None] < height) & (side < width)
-    canvas = np.where(inside, batch.background.numpy()[:, None, None], 255).astype(np.uint8)
-    entry, row, col = (part.numpy() for part in batch.shape.nonzero(as_tuple=True))
-    columns = batch.columns.flatten(0, 1)[batch.slots].numpy()[entry]
-    frame = (batch.slots // batch.valid.shape[1]).numpy()[entry]
-    canvas[frame, columns[:, layout.TOP] + row, columns[:, layout.LEFT] + col] = columns[:, layout.COLOUR]
-    return canvas
-
-
 def _symmetries(batch: TokenBatch) -> np.ndarray:
     """(M, 5) bool, as `grid_symmetry`."""
-    canvas = paint(batch)
+    canvas = paint(batch).unflatten(1, (layout.MAX_SIDE, layout.MAX_SIDE)).numpy()
     height, width = (getattr(batch, name).numpy()[:, None] for name in ("height", "width"))
     side = np.arange(layout.MAX_SIDE)
     rows, cols = (np.where(side < n, n - 1 - side, side) for n in (height, width))

@@ -13,6 +13,7 @@ from torch.nn import functional
 from arcjepa import kernels
 from arcjepa.attention import AttentionBias, Packing, attend, attend_packed, move
 from arcjepa.layout import COLUMNS
+from arcjepa.pictures import Sketch
 from arcjepa.settings import Model
 from arcjepa.views import TokenBatch
 
@@ -159,7 +160,8 @@ class TokenEmbeddings(NamedTuple):
     objects: torch.Tensor
     """(P, W) of the batch's slots."""
     features: torch.Tensor | None
-    """(M, 2 W) float32: of the grid token and, summed, of the objects, before any token sees another."""
+    """(M, 2 W + K) float32: of the grid token and, summed, of the objects, before any token sees another; and a sketch
+    of the cells, where the model has one of K sums."""
 
 
 class TokenEncoder(nn.Module):
@@ -173,6 +175,7 @@ class TokenEncoder(nn.Module):
         self.blocks = nn.ModuleList(Block(model.width, model.heads) for _ in range(model.layers))
         self.norm = nn.LayerNorm(model.width)
         self.additive = model.additive
+        self.sketch = Sketch(model.sketch) if model.additive and model.sketch else None
 
     def forward(self, batch: TokenBatch) -> TokenEmbeddings:
         """Equivariant to the order of the slots; features only where the model is additive."""
@@ -186,8 +189,13 @@ class TokenEncoder(nn.Module):
         for block in self.blocks:
             x = block(x, packing, bias)
         x = self.norm(x)
-        sums = [grid, self.object_features.summed(properties, batch)] if self.additive else None
-        return TokenEmbeddings(x[: len(grid)], x[len(grid) :], None if sums is None else torch.cat(sums, 1))
+        return TokenEmbeddings(x[: len(grid)], x[len(grid) :], self._features(grid, properties, batch))
+
+    def _features(self, grid: torch.Tensor, properties: Properties, batch: TokenBatch) -> torch.Tensor | None:
+        if not self.additive:
+            return None
+        sums = [grid, self.object_features.summed(properties, batch)]
+        return torch.cat(sums if self.sketch is None else [*sums, self.sketch(batch)], 1)
 
 
 def spread(objects: torch.Tensor, batch: TokenBatch) -> torch.Tensor:

@@ -22,7 +22,7 @@ from arcjepa.settings import Phase
 UNUSABLE = (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OverflowError)
 """What safetensors, JSON and pydantic raise on a file that is no encoder."""
 PREDICTOR = "predictor."
-LATER = {"additive": False, "analogy": False}
+LATER = {"additive": False, "sketch": 0, "analogy": False}
 """Settings of the model that came later, as they are where a file has none."""
 
 

@@ -72,12 +72,12 @@ class AdditivePath(nn.Module):
     In float32 throughout: a change of few cells is small beside a frame.
     """
 
-    def __init__(self, width: int, embedding: int) -> None:
+    def __init__(self, features: int, embedding: int) -> None:
         super().__init__()
-        self.norm, self.leave = BatchNorm(2 * width), nn.Linear(2 * width, embedding, bias=False)
+        self.norm, self.leave = BatchNorm(features), nn.Linear(features, embedding, bias=False)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """(M, 2 W) float32 features of grid tokens and, summed, of objects to (M, D)."""
+        """(M, 2 W + K) float32 features of `TokenEmbeddings` to (M, D)."""
         with torch.autocast(features.device.type, enabled=False):
             return self.leave(self.norm(features))
 
@@ -102,7 +102,7 @@ class FrameEncoder(nn.Module):
         self.quantizer = make_quantizer(phase.model.width, phase.quantizer)
         width, embedding = phase.model.width, phase.model.embedding
         self.projector = Projector(width, embedding, _hidden(phase.model))
-        self.additive = AdditivePath(width, embedding) if phase.model.additive else None
+        self.additive = AdditivePath(_features(phase.model), embedding) if phase.model.additive else None
 
     def forward(self, batch: TokenBatch, quantizer: QuantizerModule | None = None) -> FrameEmbeddings:
         """Embeds M frames; `quantizer` stands in for the encoder's own, and does not learn."""
@@ -121,13 +121,18 @@ class FrameEncoder(nn.Module):
         return own if self.additive is None else [*own, self.additive.leave.weight]
 
 
+def _features(model: Model) -> int:
+    """What the additive path reads of a frame."""
+    return 2 * model.width + model.sketch
+
+
 def _hidden(model: Model) -> int:
     """Width of the projector: an encoder of width 384 with 768 codes is below 10 MB in float16, and as large with an
     additive path as without."""
     hidden = model.width + min(model.width, 64)
     if not model.additive:
         return hidden
-    path, unit = 2 * model.width * model.embedding, 3 * model.width + model.embedding
+    path, unit = _features(model) * model.embedding, 3 * model.width + model.embedding
     return max(model.width // 2, hidden - round(path / unit))
 
 

@@ -1,10 +1,12 @@
-"""Triton kernels: attention within frames, pooling them, and random bits.
+"""Triton kernels: attention within frames, pooling and painting them, and random bits.
 
 Results do not depend on what else the GPU does: no program adds to what another one writes.
 Shapes: M frames, T tokens of a frame, P packed tokens, W width, H heads.
 """
 
 import torch
+
+from arcjepa import layout
 
 try:
     import triton
@@ -18,6 +20,10 @@ SPLITMIX = {"GOLDEN": -7046029254386353131, "MIX_1": -4658895280553007687, "MIX_
 """2^64 / golden ratio and the factors of SplitMix64, as signed 64-bit integers."""
 HASHES = 512
 """Random numbers of a program."""
+LAYOUT = {
+    "TOP": layout.TOP, "LEFT": layout.LEFT, "COLOUR": layout.COLOUR, "COLUMNS": len(layout.COLUMNS),
+    "SIDE": layout.MAX_SIDE, "OUTSIDE": layout.OUTSIDE, "BLOCK": 1024,
+}  # fmt: skip
 
 if triton is not None:
 
@@ -120,6 +126,29 @@ if triton is not None:
         tl.store(largest + out, tl.where(count > 0, most, 0.0), mask=w < W)
         tl.store(ties + out, count, mask=w < W)
 
+    @triton.jit
+    def _paint_kernel(
+        shape, columns, places, sizes, out, P, S,
+        TOP: tl.constexpr, LEFT: tl.constexpr, COLOUR: tl.constexpr, COLUMNS: tl.constexpr,
+        SIDE: tl.constexpr, OUTSIDE: tl.constexpr, BLOCK: tl.constexpr,
+    ):  # fmt: skip
+        """One frame."""
+        frame, cell = tl.program_id(0).to(tl.int64), tl.arange(0, BLOCK)
+        row, col = cell // SIDE, cell % SIDE
+        size = sizes + frame * 3
+        height, width, background = tl.load(size), tl.load(size + 1), tl.load(size + 2)
+        colour = tl.where((row < height) & (col < width), background, OUTSIDE)
+        for s in range(S):
+            slot = frame * S + s
+            mask = tl.load(places + slot)
+            if mask < P:
+                column = columns + slot * COLUMNS
+                r, c = row - tl.load(column + TOP), col - tl.load(column + LEFT)
+                within = (r >= 0) & (r < SIDE) & (c >= 0) & (c < SIDE)
+                on = tl.load(shape + mask * SIDE * SIDE + r * SIDE + c, mask=within, other=0)
+                colour = tl.where(on > 0, tl.load(column + COLOUR), colour)
+        tl.store(out + frame * SIDE * SIDE + cell, colour.to(tl.uint8), mask=cell < SIDE * SIDE)
+
 
 def _blocks(places: torch.Tensor, head: int) -> dict[str, float]:
     sizes = {name: max(16, triton.next_power_of_2(size)) for name, size in (("BT", places.shape[1]), ("BD", head))}
@@ -188,6 +217,21 @@ def pool(x: torch.Tensor, places: torch.Tensor) -> tuple[torch.Tensor, torch.Ten
 def _(x: torch.Tensor, places: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     shape = len(places), x.shape[1]
     return x.new_empty(shape), x.new_empty(shape), x.new_empty(shape, dtype=torch.int32)
+
+
+@torch.library.custom_op("arcjepa::paint", mutates_args=(), device_types="cuda")
+def paint(shape: torch.Tensor, columns: torch.Tensor, places: torch.Tensor, sizes: torch.Tensor) -> torch.Tensor:
+    """Masks (P, 30, 30) bool, columns (M, S, 11), places (M, S), and heights, widths and backgrounds (M, 3) to the
+    colours of every cell (M, 900) uint8, by row."""
+    shape, columns, places, sizes = (x.contiguous() for x in (shape.view(torch.uint8), columns, places, sizes))
+    out = shape.new_empty(len(places), layout.MAX_CELLS)
+    _paint_kernel[len(places),](shape, columns, places, sizes, out, len(shape), places.shape[1], **LAYOUT)
+    return out
+
+
+@paint.register_fake
+def _(shape: torch.Tensor, columns: torch.Tensor, places: torch.Tensor, sizes: torch.Tensor) -> torch.Tensor:
+    return shape.new_empty(len(places), layout.MAX_CELLS, dtype=torch.uint8)
 
 
 @torch.library.custom_op("arcjepa::hashes", mutates_args=(), device_types="cuda")

@@ -14,6 +14,7 @@ MAX_CELLS = MAX_SIDE * MAX_SIDE
 MAX_OBJECTS = 62  # and the residual: 63 entries fit the value bits of one contact word
 NO_BACKGROUND = 10  # two colours tie for the most frequent one: every colour is an object
 MIXED = 10  # colour of the residual entry
+OUTSIDE = 11  # what a painted frame has beyond its grid
 COLUMNS = (
     "colour",
     "top",  # of the bounding box, as left, height and width

@@ -70,6 +70,8 @@ class Model(Settings):
     """Dimensions of a frame's projected embedding."""
     additive: bool
     """Embeddings have a linear map of the summed features of a frame's tokens too, and a narrower projector."""
+    sketch: Annotated[int, Field(ge=0, le=4096)]
+    """Random sums of a frame's cells that this map reads as well; 0 is none."""
     predictor_layers: Annotated[int, Field(ge=1, le=24)]
     """Blocks of the predictor."""
     frame_attention: bool
@@ -78,6 +80,7 @@ class Model(Settings):
     """The predictor starts from the query moved by the mean change of the demonstrations; other framings show none."""
     dropout: Annotated[Number, Field(ge=0, lt=1)]
     """Dropout in the predictor."""
+    read_by: ClassVar = {"additive": {True: set(), False: {"sketch"}}}
 
     @model_validator(mode="after")
     def _divides(self) -> "Model":
