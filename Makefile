@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: run install test lint unit slow-test workflow-test faults bench slurm-lab clean
+.PHONY: run install test lint unit slow-test kernel-test workflow-test faults bench slurm-lab clean
 
 # Everything, through DVC so that `dvc exp run` knows what is current; then the report and a short table.
 run: install
@@ -37,6 +37,15 @@ unit: install
 # Trainings, processes, many cases, and the faults a few times.
 slow-test: install
 	pytest -n auto --dist worksteal -m slow --ignore=tests/workflow
+
+# The kernels for GPUs, which Triton interprets where there is none. PyTorch for the CPU comes without it: it is installed
+# apart (280 MB), as PyTorch for GPUs has a version of its own.
+kernel-test: .triton
+	PYTHONPATH=.triton pytest -n auto tests/test_kernels.py
+
+.triton: | .venv/.installed
+	python -c 'import triton' 2>/dev/null && mkdir $@ || \
+	  python -m pip install --quiet --no-deps --target $@ triton==3.9.0
 
 # In two processes, as one leaves a core idle at times; files go in the order of names, which ends with short ones.
 workflow-test: install

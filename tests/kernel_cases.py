@@ -79,6 +79,9 @@ def pool() -> None:
     assert ties[3].eq(0).all()
     close(sums, wanted[0], "sums")
     close(largest, wanted[1], "maxima")
+    alone = torch.full_like(sums, torch.nan)
+    kernels._add_kernel[grid](objects.detach(), places, alone, packed, places.shape[1], width, BLOCK=columns)
+    assert alone.equal(sums)
     kept = SimpleNamespace(saved_tensors=(objects.detach(), largest, ties, frames.slots), slots=places.shape[1])
     close(_Pooled.backward(kept, *along)[0], to_objects, "gradient along the objects")
 

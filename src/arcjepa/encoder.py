@@ -206,7 +206,7 @@ def spread(objects: torch.Tensor, batch: TokenBatch) -> torch.Tensor:
 def add_up(x: torch.Tensor, batch: TokenBatch) -> torch.Tensor:
     """(P, C) of the batch's slots to their sums for each frame (M, C), in the same order whenever it is called."""
     if x.is_cuda:
-        return kernels.pool(x, batch.places)[0]
+        return kernels.add_up(x, batch.places)
     frame = torch.div(batch.slots, batch.valid.shape[1], rounding_mode="floor")
     return x.new_zeros(len(batch.valid) + 1, x.shape[1]).index_add(0, frame, x)[:-1]
 

@@ -127,6 +127,17 @@ if triton is not None:
         tl.store(ties + out, count, mask=w < W)
 
     @triton.jit
+    def _add_kernel(x, places, sums, P, S, W, BLOCK: tl.constexpr):
+        """Some columns of one frame."""
+        frame, w = tl.program_id(0).to(tl.int64), tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+        total = tl.zeros([BLOCK], tl.float32)
+        for s in range(S):
+            row = tl.load(places + frame * S + s)
+            if row < P:
+                total += tl.load(x + row * W + w, mask=w < W, other=0.0).to(tl.float32)
+        tl.store(sums + frame * W + w, total, mask=w < W)
+
+    @triton.jit
     def _paint_kernel(
         shape, columns, places, sizes, out, P, S,
         TOP: tl.constexpr, LEFT: tl.constexpr, COLOUR: tl.constexpr, COLUMNS: tl.constexpr,
@@ -217,6 +228,22 @@ def pool(x: torch.Tensor, places: torch.Tensor) -> tuple[torch.Tensor, torch.Ten
 def _(x: torch.Tensor, places: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     shape = len(places), x.shape[1]
     return x.new_empty(shape), x.new_empty(shape), x.new_empty(shape, dtype=torch.int32)
+
+
+@torch.library.custom_op("arcjepa::add_up", mutates_args=(), device_types="cuda")
+def add_up(x: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """Sums (M, W) of the packed rows x (P, W) at each frame's places (M, S), where P is none."""
+    x, places = x.contiguous(), places.contiguous()
+    (packed, width), (frames, slots) = x.shape, places.shape
+    sums = x.new_empty(frames, width)
+    grid = frames, triton.cdiv(width, POOL_COLUMNS)
+    _add_kernel[grid](x, places, sums, packed, slots, width, BLOCK=POOL_COLUMNS, num_warps=POOL_WARPS)
+    return sums
+
+
+@add_up.register_fake
+def _(x: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    return x.new_empty(len(places), x.shape[1])
 
 
 @torch.library.custom_op("arcjepa::paint", mutates_args=(), device_types="cuda")
