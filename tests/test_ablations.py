@@ -81,7 +81,7 @@ def test_the_columns_are_those_that_are_read(tmp_path):
     assert list(table) == ["name", "changes", "step", "over", "seeds", "hyperparameters", *named, "missing"]
     assert set(MEASURES) == {
         "val_nce", "readout_nce", "selection_nce", "val_nce_validation", "readout_nce_validation", "ranking_a",
-        "ranking_b", "ranking_c", "retrieval_rearc", "effective_rank_target", "code_usage",
+        "ranking_b", "ranking_c", "retrieval_rearc", "retrieval_augmented", "effective_rank_target", "code_usage",
     }  # fmt: skip
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from arcjepa.comparison import apart, load_runs, metrics_table, probes_table, ranking_table
+from arcjepa.comparison import COMPARED, apart, differences_table, load_runs, metrics_table, probes_table, ranking_table
 from arcjepa.data_settings import Evaluation
 from arcjepa.errors import UserError
 from arcjepa.scores import Scores, save_scores
@@ -90,6 +90,19 @@ def test_whether_a_phase_is_apart_from_the_untrained_control(tmp_path, level, ex
     ]
     assert metrics_table(runs, EVALUATION)["apart_from_untrained"].tolist() == [expected, ""]
     assert apart((float("nan"),) * 3) == ""
+
+
+def test_differences_are_of_each_phase_from_those_before_it_and_from_controls(tmp_path):
+    levels = {"phase1": 3.0, "phase2": 2.5, "untrained": 4.0, "copy": 5.0}
+    runs = [load_runs(name, [write_run(tmp_path / name / "seed0", level)]) for name, level in levels.items()]
+    table = differences_table(runs, EVALUATION)
+    pairs = [tuple(pair) for pair in table[["name", "other"]].drop_duplicates().to_numpy()]
+    assert pairs == [(name, other) for name, *others in (
+        ("phase1", "untrained", "copy"), ("phase2", "phase1", "untrained", "copy")) for other in others]  # fmt: skip
+    assert len(table) == len(pairs) * len(COMPARED)
+    row = table[(table["name"] == "phase2") & (table["other"] == "phase1") & (table["measure"] == "val_nce")].iloc[0]
+    # The same noise on the same tasks: paired, nothing of it is left.
+    assert (row["value"], row["low"], row["high"]) == pytest.approx((-0.5, -0.5, -0.5))
 
 
 def test_rankings_of_the_users_test_sets_have_rows_of_their_own(tmp_path):

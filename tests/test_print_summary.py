@@ -39,3 +39,18 @@ def test_a_table_without_a_column_shows_a_dash() -> None:
     text = SCRIPT["summary"](metrics())
     assert "2.76 [2.57, 2.97]" in text
     assert text.splitlines()[2].endswith("-")
+
+
+def test_phases_are_set_against_those_before_them() -> None:
+    rows = [
+        ("phase2", "phase1", "val_nce", -0.061, -0.14, 0.02),
+        ("phase2", "phase1", "ranking_b", float("nan"), float("nan"), float("nan")),
+        ("phase2", "phase1", "ranking_a", 0.7, 0.7, 0.7),
+        ("phase2", "copy", "val_nce", -3.0, -3.0, -3.0),
+    ]
+    table = pd.DataFrame(rows, columns=["name", "other", "measure", "value", "low", "high"])
+    lines = SCRIPT["paired"](table, ["copy"]).splitlines()
+    assert len(lines) == 3
+    assert lines[2].startswith("phase2 on phase1  -0.06 [-0.14, 0.02]")
+    assert "-" in lines[2].split()
+    assert "0.70" not in lines[2]

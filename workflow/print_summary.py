@@ -1,10 +1,12 @@
-"""Print the comparison as two short tables, and where the report is: the end of `make run`."""
+"""Print the comparison as three short tables, and where the report is: the end of `make run`."""
 
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
 
+from arcjepa.comparison import CONTROLS
 from arcjepa.config import load
 
 NATS = {
@@ -22,6 +24,14 @@ SHARES = {
     "effective_rank_target": "rank",
 }
 APART = "apart_from_untrained"
+DIFFERENCES = {
+    "val_nce": "own predictor",
+    "val_nce_validation": "on real tasks",
+    "readout_nce": "read-out",
+    "ranking_b": "B",
+    "ranking_c": "C",
+    "retrieval_rearc": "retrieval",
+}
 
 
 def cell(row: pd.Series, measure: str) -> str:
@@ -55,8 +65,21 @@ def summary(metrics: pd.DataFrame) -> str:
     return f"Nats, less is better:\n{texts[0]}\n\nShares that are right, and dimensions:\n{texts[1]}"
 
 
+def paired(differences: pd.DataFrame, controls: Collection[str]) -> str:
+    """Every phase against those before it. `differences`: differences.csv; `controls`: what is left out of it."""
+    table: dict[str, dict[str, str]] = {heading: {} for heading in DIFFERENCES.values()}
+    for row in differences[~differences["other"].isin(controls)].itertuples():
+        if row.measure in DIFFERENCES:
+            shown = "-" if pd.isna(row.value) else f"{row.value:+.2f} [{row.low:.2f}, {row.high:.2f}]"
+            table[DIFFERENCES[row.measure]][f"{row.name} on {row.other}"] = shown
+    return (
+        f"Differences, paired by task and seed (better: nats below 0, shares above):\n{pd.DataFrame(table).to_string()}"
+    )
+
+
 if __name__ == "__main__":
-    metrics = pd.read_csv(Path("results/comparison") / load().scale / "metrics.csv").set_index("name")
-    print(summary(metrics))
+    folder = Path("results/comparison") / load().scale
+    print(summary(pd.read_csv(folder / "metrics.csv").set_index("name")))
+    print(f"\n{paired(pd.read_csv(folder / 'differences.csv'), CONTROLS)}")
     print(f"\nReport: {Path(sys.argv[1]).resolve()}")
     print("For snakemake, dvc and arcjepa by name: source .venv/bin/activate")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from arcjepa.comparison import FURTHER, HEADLINE, Runs, difference, interval, load_runs, sums_of
+from arcjepa.comparison import COMPARED, PARTS, Runs, difference, interval, load_runs, sums_of
 from arcjepa.config import Params
 from arcjepa.data_settings import Evaluation
 from arcjepa.formulas import relational_growth
@@ -24,13 +24,8 @@ from arcjepa.success_settings import Success
 from arcjepa.tables import read_table
 
 PAIRED = ("val_nce", "readout_nce")
-COMPARED = (
-    *(*PAIRED, "selection_nce", "val_nce_validation", "readout_nce_validation"),
-    *("ranking_a", "ranking_b", "ranking_c", "retrieval_rearc"),
-)
-"""What a set's table has differences of; a 2 x 2 has effects on those of PAIRED."""
+"""What a 2 x 2 has effects on."""
 MEASURES = (*COMPARED, "effective_rank_target", "code_usage")
-PARTS = HEADLINE | FURTHER
 EFFECTS = np.array([[-0.5, 0.5, -0.5, 0.5], [-0.5, -0.5, 0.5, 0.5], [1, -1, -1, 1]])
 """Main effect of the first and of the second change, and interaction, of (reference, first, second, both)."""
 INTERACTION = "interaction"
@@ -152,7 +147,7 @@ def effects_table(members: Sequence[Member], settings: Evaluation) -> pd.DataFra
     names = [*(describe(changes(members[0].phase, member.phase)) for member in members[1:3]), INTERACTION]
     rows = []
     for measure in PAIRED:
-        cells = sums_of([member.runs for member in members], *HEADLINE[measure])
+        cells = sums_of([member.runs for member in members], *PARTS[measure])
         seeds = min(len(cell.seeds) for cell in cells) if cells else 0
         rows += [(measure, name, *found, seeds) for name, found in zip(names, effects(cells, settings), strict=True)]
     for quantity in RECORDED:

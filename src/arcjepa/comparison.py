@@ -1,4 +1,4 @@
-"""The tables of a comparison, from the scores of every run: metrics.csv, ranking.csv and probes.csv.
+"""The tables of a comparison, from the scores of every run: metrics.csv, differences.csv, ranking.csv and probes.csv.
 
 A value joins all seeds of a name; its interval is a bootstrap over tasks and seeds, or for a scalar its jackknife
 error joined with the spread of the seeds. Runs that are missing are named in the column `missing`.
@@ -47,6 +47,12 @@ FURTHER: dict[str, tuple[str, str]] = {
     **{f"{name}_{side}": (f"{name}_{side}", "") for name in GEOMETRY for side in SIDES},
     **{f"{name}_{side}_frame": (f"{name}_{side}_frame", "") for name in ("effective_rank", "rankme") for side in SIDES},
 }
+PARTS = HEADLINE | FURTHER
+COMPARED = (
+    *("val_nce", "readout_nce", "selection_nce", "val_nce_validation", "readout_nce_validation"),
+    *(*RANKED, "retrieval_rearc", "retrieval_augmented"),
+)
+"""What tables have differences of."""
 CHANCE = {name: HEADLINE[name] for name in (*RANKED, "retrieval_rearc", "retrieval_augmented")}
 
 
@@ -149,7 +155,7 @@ def metrics_table(runs: Sequence[Runs], settings: Evaluation) -> pd.DataFrame:
 
 def _metrics_row(run: Runs, settings: Evaluation) -> dict[str, Any]:
     row: dict[str, Any] = {"name": run.name, "seeds": len(run.scores), "hyperparameters": run.hyperparameters}
-    for column, (measure, part) in (HEADLINE | FURTHER).items():
+    for column, (measure, part) in PARTS.items():
         values = interval(run, measure, part, settings)
         row |= dict(zip((column, f"{column}_low", f"{column}_high"), values, strict=True))
     row["nce_chance"] = float("nan") if run.pool is None else float(np.log(run.pool))
@@ -181,6 +187,22 @@ def apart(gain: Interval) -> str:
     if np.isnan(value):
         return ""
     return "yes" if low > 0 else "worse" if high < 0 else "no"
+
+
+def differences_table(runs: Sequence[Runs], settings: Evaluation) -> pd.DataFrame:
+    """Every phase less each that comes before it, and less each control: name, other, measure, value, low, high.
+
+    Paired by task and seed. A phase is the better one where those of nats are below zero, and those of shares above.
+    """
+    phases = [run for run in runs if run.name not in CONTROLS]
+    others = [[*phases[:i], *(run for run in runs if run.name in CONTROLS)] for i in range(len(phases))]
+    rows = [
+        (phase.name, other.name, measure, *difference(phase, other, *PARTS[measure], settings))
+        for phase, against in zip(phases, others, strict=True)
+        for other in against
+        for measure in COMPARED
+    ]
+    return pd.DataFrame(rows, columns=["name", "other", "measure", "value", "low", "high"])
 
 
 def ranking_table(runs: Sequence[Runs], settings: Evaluation) -> pd.DataFrame:

@@ -1,7 +1,11 @@
 """What was tried and survived, as a table: `python tests/faults/table.py TALLY TABLE`, which `make faults` types."""
 
+import os
+import platform
+import subprocess
 import sys
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 
 
@@ -15,7 +19,15 @@ def table(tally: str) -> str:
     return "\n".join(["| fault | tried | survived |", "|---|---:|---:|", *rows, ""])
 
 
+def origin() -> str:
+    """When, of what and where: a line."""
+    git = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
+    machine = f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
+    return f"`make faults` of {datetime.now(UTC):%Y-%m-%d}, at commit {commit}, on {machine}.\n\n"
+
+
 if __name__ == "__main__":
-    made = table(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    made = origin() + table(Path(sys.argv[1]).read_text(encoding="utf-8"))
     Path(sys.argv[2]).write_text(made, encoding="utf-8")
     print(made)

@@ -10,6 +10,7 @@ rule compare_phases:
         code=code("compare_phases"),
     output:
         metrics="results/comparison/{scale}/metrics.csv",
+        differences="results/comparison/{scale}/differences.csv",
         ranking="results/comparison/{scale}/ranking.csv",
         probes="results/comparison/{scale}/probes.csv",
         data="results/comparison/{scale}/data.csv",

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from arcjepa.comparison import load_runs, metrics_table, probes_table, ranking_table
+from arcjepa.comparison import differences_table, load_runs, metrics_table, probes_table, ranking_table
 from arcjepa.config import from_mapping
 from arcjepa.inventory import data_table
 from arcjepa.progress import job
@@ -16,6 +16,7 @@ with job(snakemake) as say:
     stores = {Path(path).stem: load_tokens(path) for path in snakemake.input.tokens}
     tables = {
         "metrics": metrics_table(runs, settings.evaluation),
+        "differences": differences_table(runs, settings.evaluation),
         "ranking": ranking_table(runs, settings.evaluation),
         "probes": probes_table(runs, settings.evaluation),
         "data": data_table(stores, read_object(Path(snakemake.input.report)), settings.evaluation.max_tasks),
