@@ -110,6 +110,16 @@ def test_by_an_experiment_of_dvc(project: Path, number: int) -> None:
         subprocess.run(["git", "-C", str(project), "checkout", "-q", "params.yaml"], check=True)
 
 
+def test_a_key_that_is_nowhere_is_refused_by_dvc_itself(project: Path) -> None:
+    command = ["dvc", "exp", "run", "-S", "lamda_sigreg=3"]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "lamda_sigreg" in done.stderr
+    assert "Extract" not in done.stdout + done.stderr
+    changed = subprocess.run(["git", "-C", str(project), "status", "--short", "params.yaml"], capture_output=True)
+    assert not changed.stdout
+
+
 def test_small_numbers_come_through_dvc_as_they_were_meant(project: Path) -> None:
     """It writes 1e-05, which YAML 1.1 takes for text."""
     from dvc.utils.hydra import apply_overrides
