@@ -11,7 +11,7 @@ from model_cases import batch_of, tiny_corpus
 
 from arcjepa import kernels, layout, randomness, sigreg_kernels
 from arcjepa.attention import Packing, addends, attend
-from arcjepa.encoder import _Pooled, _pooled
+from arcjepa.encoder import _Pooled, _pooled, add_up
 from arcjepa.pictures import Sketch, _painted
 from arcjepa.sigreg import _STEP, KNOTS, _means, _slopes
 from arcjepa.views import TokenBatch
@@ -79,9 +79,12 @@ def pool() -> None:
     assert ties[3].eq(0).all()
     close(sums, wanted[0], "sums")
     close(largest, wanted[1], "maxima")
-    alone = torch.full_like(sums, torch.nan)
-    kernels._add_kernel[grid](objects.detach(), places, alone, packed, places.shape[1], width, BLOCK=columns)
-    assert alone.equal(sums)
+    for x in (objects.detach(), objects.detach() > 0):
+        alone, held = torch.full_like(sums, torch.nan), x.view(torch.uint8) if x.dtype == torch.bool else x
+        kernels._add_kernel[grid](held, places, alone, packed, places.shape[1], width, BLOCK=columns)
+        with torch.device("cpu"):
+            on_cpu = replace(frames, **{field.name: getattr(frames, field.name).cpu() for field in fields(frames)})
+            close(alone, add_up(x.cpu(), on_cpu), f"sums alone of {x.dtype}")
     kept = SimpleNamespace(saved_tensors=(objects.detach(), largest, ties, frames.slots), slots=places.shape[1])
     close(_Pooled.backward(kept, *along)[0], to_objects, "gradient along the objects")
 

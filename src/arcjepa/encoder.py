@@ -36,23 +36,23 @@ class Lookup(nn.Module):
         nn.init.normal_(self.weight, std=0.3)
 
     def chosen(self, rows: torch.Tensor) -> torch.Tensor:
-        """(n, R) int64, distinct in every item, to zeros and ones (n, K) for the K rows of the table."""
-        return self.weight.new_zeros(len(rows), len(self.weight)).scatter_(1, rows, 1.0)
+        """(n, R) int64, distinct in every item, to bool (n, K): which of the K rows of the table."""
+        return rows.new_zeros(len(rows), len(self.weight), dtype=torch.bool).scatter_(1, rows, True)
 
     def forward(self, chosen: torch.Tensor) -> torch.Tensor:
-        """(n, K) to (n, W)."""
-        return chosen @ self.weight
+        """(n, K) bool, or how often each row, to (n, W)."""
+        return chosen.to(self.weight.dtype) @ self.weight
 
 
 class Properties(NamedTuple):
-    """What the features of n objects are linear in; of frames, sums over their objects."""
+    """What the features of n objects are linear in; of frames, sums over their objects, all float32."""
 
     chosen: torch.Tensor
-    """(n, K) rows of the table."""
+    """(n, K) bool: rows of the table."""
     scalars: torch.Tensor
-    """(n, scalars)."""
+    """(n, scalars) float32."""
     mask: torch.Tensor
-    """(n, 900) cells."""
+    """(n, 900) bool: cells."""
 
 
 class ObjectFeatures(nn.Module):
@@ -81,12 +81,12 @@ class ObjectFeatures(nn.Module):
         places += [value["top"] + value["height"], value["left"] + value["width"]]
         offsets = 11 + torch.arange(8, device=columns.device) * (SIDE + 1)
         rows = torch.cat([value["colour"][:, None], torch.stack(places, 1).clamp(0, SIDE) + offsets], 1)
-        mask = batch.shape.flatten(1).to(self.shape.weight.dtype)
-        return Properties(self.table.chosen(rows), _object_scalars(value), mask)
+        return Properties(self.table.chosen(rows), _object_scalars(value), batch.shape.flatten(1))
 
     def forward(self, properties: Properties) -> torch.Tensor:
         """Of n objects to (n, W)."""
-        return self.table(properties.chosen) + self.scalars(properties.scalars) + self.shape(properties.mask)
+        shape = self.shape(properties.mask.to(self.shape.weight.dtype))
+        return self.table(properties.chosen) + self.scalars(properties.scalars) + shape
 
     def summed(self, properties: Properties, batch: TokenBatch) -> torch.Tensor:
         """Of the P slots to the sum of its objects' features for each frame, (M, W) float32.
@@ -204,11 +204,13 @@ def spread(objects: torch.Tensor, batch: TokenBatch) -> torch.Tensor:
 
 
 def add_up(x: torch.Tensor, batch: TokenBatch) -> torch.Tensor:
-    """(P, C) of the batch's slots to their sums for each frame (M, C), in the same order whenever it is called."""
+    """(P, C) of the batch's slots, bool or float32, to their sums for each frame (M, C) float32, which are added in
+    the same order whenever it is called."""
     if x.is_cuda:
         return kernels.add_up(x, batch.places)
     frame = torch.div(batch.slots, batch.valid.shape[1], rounding_mode="floor")
-    return x.new_zeros(len(batch.valid) + 1, x.shape[1]).index_add(0, frame, x)[:-1]
+    sums = torch.zeros(len(batch.valid) + 1, x.shape[1], device=x.device)
+    return sums.index_add(0, frame, x.float())[:-1]
 
 
 def pool(grid: torch.Tensor, objects: torch.Tensor, batch: TokenBatch) -> torch.Tensor:

@@ -134,7 +134,7 @@ if triton is not None:
         for s in range(S):
             row = tl.load(places + frame * S + s)
             if row < P:
-                total += tl.load(x + row * W + w, mask=w < W, other=0.0).to(tl.float32)
+                total += tl.load(x + row * W + w, mask=w < W, other=0).to(tl.float32)
         tl.store(sums + frame * W + w, total, mask=w < W)
 
     @triton.jit
@@ -232,10 +232,10 @@ def _(x: torch.Tensor, places: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor
 
 @torch.library.custom_op("arcjepa::add_up", mutates_args=(), device_types="cuda")
 def add_up(x: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    """Sums (M, W) of the packed rows x (P, W) at each frame's places (M, S), where P is none."""
-    x, places = x.contiguous(), places.contiguous()
+    """Sums (M, W) float32 of the packed rows x (P, W), bool or float32, at each frame's places (M, S); P is none."""
+    x, places = (x.view(torch.uint8) if x.dtype == torch.bool else x).contiguous(), places.contiguous()
     (packed, width), (frames, slots) = x.shape, places.shape
-    sums = x.new_empty(frames, width)
+    sums = x.new_empty(frames, width, dtype=torch.float32)
     grid = frames, triton.cdiv(width, POOL_COLUMNS)
     _add_kernel[grid](x, places, sums, packed, slots, width, BLOCK=POOL_COLUMNS, num_warps=POOL_WARPS)
     return sums
@@ -243,7 +243,7 @@ def add_up(x: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
 
 @add_up.register_fake
 def _(x: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    return x.new_empty(len(places), x.shape[1])
+    return x.new_empty(len(places), x.shape[1], dtype=torch.float32)
 
 
 @torch.library.custom_op("arcjepa::paint", mutates_args=(), device_types="cuda")
