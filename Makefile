@@ -40,12 +40,15 @@ slow-test: install
 
 # The kernels for GPUs, which Triton interprets where there is none. PyTorch for the CPU comes without it: it is installed
 # apart (280 MB), as PyTorch for GPUs has a version of its own.
-kernel-test: .triton
+kernel-test: .triton/.installed
+	PYTHONPATH=.triton python -c 'import triton'
 	PYTHONPATH=.triton pytest -n auto tests/test_kernels.py
 
-.triton: | .venv/.installed
-	python -c 'import triton' 2>/dev/null && mkdir $@ || \
-	  python -m pip install --quiet --no-deps --target $@ triton==3.9.0
+.triton/.installed: Makefile | .venv/.installed
+	mkdir -p .triton
+	python -c 'import triton' 2>/dev/null || \
+	  python -m pip install --quiet --no-deps --upgrade --target .triton triton==3.9.0
+	@touch $@
 
 # In two processes, as one leaves a core idle at times; files go in the order of names, which ends with short ones.
 workflow-test: install

@@ -4,16 +4,19 @@ import sys
 from dataclasses import fields, replace
 from types import SimpleNamespace
 
+import numpy as np
 import torch
 import triton
 import triton.language as tl
-from model_cases import batch_of, tiny_corpus
+from model_cases import batch_of, tiny_corpus, tiny_params
 
 from arcjepa import kernels, layout, randomness, sigreg_kernels
 from arcjepa.attention import Packing, addends, attend
 from arcjepa.encoder import _Pooled, _pooled, add_up
+from arcjepa.frames import Grids
 from arcjepa.pictures import Sketch, _painted
 from arcjepa.sigreg import _STEP, KNOTS, _means, _slopes
+from arcjepa.tokens import tokenise
 from arcjepa.views import TokenBatch
 
 FRAMES, HEADS, HEAD = 24, 2, 12
@@ -30,8 +33,11 @@ def close(found: torch.Tensor, wanted: torch.Tensor, what: str) -> None:
 def batch() -> TokenBatch:
     """Some frames, with room that is left over."""
     with torch.device("cpu"):
-        made = batch_of(tiny_corpus().training, range(FRAMES), 500)
-    return replace(made, **{field.name: getattr(made, field.name).to(DEVICE) for field in fields(made)})
+        return moved(batch_of(tiny_corpus().training, range(FRAMES), 500), DEVICE)
+
+
+def moved(made: TokenBatch, device: str) -> TokenBatch:
+    return replace(made, **{field.name: getattr(made, field.name).to(device) for field in fields(made)})
 
 
 def attention() -> None:
@@ -83,31 +89,38 @@ def pool() -> None:
         alone, held = torch.full_like(sums, torch.nan), x.view(torch.uint8) if x.dtype == torch.bool else x
         kernels._add_kernel[grid](held, places, alone, packed, places.shape[1], width, BLOCK=columns)
         with torch.device("cpu"):
-            on_cpu = replace(frames, **{field.name: getattr(frames, field.name).cpu() for field in fields(frames)})
-            close(alone, add_up(x.cpu(), on_cpu), f"sums alone of {x.dtype}")
+            on_cpu = add_up(x.cpu(), moved(frames, "cpu"))
+        close(alone, on_cpu, f"sums alone of {x.dtype}")
+        if DEVICE == "cuda":
+            torch.library.opcheck(kernels.add_up, (x, places))
+            close(add_up(x, frames), on_cpu, f"sums of {x.dtype}")
     kept = SimpleNamespace(saved_tensors=(objects.detach(), largest, ties, frames.slots), slots=places.shape[1])
     close(_Pooled.backward(kept, *along)[0], to_objects, "gradient along the objects")
 
 
 def paint() -> None:
     """The same pictures, with room that is left over among the masks, and a frame that overflows."""
-    frames = batch()
+    drawn = np.random.default_rng(0).integers(0, 10, (30, 30)).astype(np.uint8)
+    grids = Grids.from_list(
+        [drawn, drawn[:7, :5] * 0, drawn[:3, :9], np.kron(drawn[:5, :4], np.ones((2, 3), np.uint8))]
+    )
+    with torch.device("cpu"):
+        frames = moved(batch_of(tokenise(grids, tiny_params().tokens), range(len(grids)), 100), DEVICE)
     sizes = torch.stack([frames.height, frames.width, frames.background], 1)
-    out = torch.full((FRAMES, layout.MAX_CELLS), 99, dtype=torch.uint8)
+    out = torch.full((len(grids), layout.MAX_CELLS), 99, dtype=torch.uint8)
     shape, columns, places = frames.shape.view(torch.uint8).contiguous(), frames.columns, frames.places
     packed, slots = len(shape), places.shape[1]
-    kernels._paint_kernel[FRAMES,](shape, columns, places, sizes, out, packed, slots, **kernels.LAYOUT)
+    kernels._paint_kernel[len(grids),](shape, columns, places, sizes, out, packed, slots, **kernels.LAYOUT)
     wanted = _painted(frames.shape, columns, frames.slots, sizes)
-    assert wanted.eq(layout.OUTSIDE).any()
-    assert wanted.lt(layout.MIXED).any()
+    assert all(wanted.eq(colour).any() for colour in (0, layout.MIXED, layout.OUTSIDE))
     assert out.equal(wanted)
     if DEVICE == "cuda":
+        torch.library.opcheck(kernels.paint, (frames.shape, columns, places, sizes))
         compiled = torch.compile(Sketch(64), dynamic=False)
         with torch.autocast(DEVICE, dtype=torch.bfloat16):
             found = compiled(frames)
         with torch.device("cpu"):
-            on_cpu = replace(frames, **{field.name: getattr(frames, field.name).cpu() for field in fields(frames)})
-            assert found.cpu().equal(Sketch(64)(on_cpu))
+            assert found.cpu().equal(Sketch(64)(moved(frames, "cpu")))
 
 
 def hashes() -> None:

@@ -50,7 +50,8 @@ def test_phases_are_set_against_those_before_them() -> None:
     ]
     table = pd.DataFrame(rows, columns=["name", "other", "measure", "value", "low", "high"])
     lines = SCRIPT["paired"](table, ["copy"]).splitlines()
-    assert len(lines) == 3
-    assert lines[2].startswith("phase2 on phase1  -0.06 [-0.14, 0.02]")
-    assert "-" in lines[2].split()
-    assert "0.70" not in lines[2]
+    assert len(lines) == 4
+    assert lines[3].startswith("phase2 on phase1  -0.06 [-0.14, 0.02]")
+    assert "-" in lines[3].split()
+    assert "0.70" not in lines[3]
+    assert SCRIPT["paired"](table, ["copy", "phase1"]) == ""

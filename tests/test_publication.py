@@ -68,3 +68,7 @@ def test_a_card_says_whether_there_is_an_additive_path(tmp_path: Path) -> None:
     record["settings"]["model"]["additive"] = True
     (folder / "run.json").write_text(json.dumps(record))
     assert "with the additive path" in model_card("phase2", "tiny", folder, row, row)
+    assert "sketch" not in model_card("phase2", "tiny", folder, row, row)
+    record["settings"]["model"]["sketch"] = 16
+    (folder / "run.json").write_text(json.dumps(record))
+    assert "with the additive path and a sketch of 16 sums" in model_card("phase2", "tiny", folder, row, row)

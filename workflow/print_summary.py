@@ -66,20 +66,22 @@ def summary(metrics: pd.DataFrame) -> str:
 
 
 def paired(differences: pd.DataFrame, controls: Collection[str]) -> str:
-    """Every phase against those before it. `differences`: differences.csv; `controls`: what is left out of it."""
+    """Every phase against those before it. `differences`: differences.csv; `controls`: what is left out of it.
+    Empty where there is one phase."""
     table: dict[str, dict[str, str]] = {heading: {} for heading in DIFFERENCES.values()}
     for row in differences[~differences["other"].isin(controls)].itertuples():
         if row.measure in DIFFERENCES:
             shown = "-" if pd.isna(row.value) else f"{row.value:+.2f} [{row.low:.2f}, {row.high:.2f}]"
             table[DIFFERENCES[row.measure]][f"{row.name} on {row.other}"] = shown
-    return (
-        f"Differences, paired by task and seed (better: nats below 0, shares above):\n{pd.DataFrame(table).to_string()}"
-    )
+    if not any(table.values()):
+        return ""
+    heading = "Differences, paired by task and seed (better: nats below 0, shares above)"
+    return f"\n{heading}:\n{pd.DataFrame(table).to_string()}"
 
 
 if __name__ == "__main__":
     folder = Path("results/comparison") / load().scale
     print(summary(pd.read_csv(folder / "metrics.csv").set_index("name")))
-    print(f"\n{paired(pd.read_csv(folder / 'differences.csv'), CONTROLS)}")
+    print(paired(pd.read_csv(folder / "differences.csv"), CONTROLS))
     print(f"\nReport: {Path(sys.argv[1]).resolve()}")
     print("For snakemake, dvc and arcjepa by name: source .venv/bin/activate")

@@ -86,7 +86,8 @@ def _read_encoder(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 
 def _fewest(phase: Phase) -> int:
     """Weights that an encoder of this size has at least: a small file must not ask for one that fills the memory."""
-    return phase.model.layers * phase.model.width**2
+    model = phase.model
+    return model.layers * model.width**2 + (model.sketch * model.embedding if model.additive else 0)
 
 
 def _kept(name: str) -> bool:

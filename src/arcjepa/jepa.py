@@ -102,7 +102,7 @@ class FrameEncoder(nn.Module):
         self.quantizer = make_quantizer(phase.model.width, phase.quantizer)
         width, embedding = phase.model.width, phase.model.embedding
         self.projector = Projector(width, embedding, _hidden(phase.model))
-        self.additive = AdditivePath(_features(phase.model), embedding) if phase.model.additive else None
+        self.additive = AdditivePath(_feature_count(phase.model), embedding) if phase.model.additive else None
 
     def forward(self, batch: TokenBatch, quantizer: QuantizerModule | None = None) -> FrameEmbeddings:
         """Embeds M frames; `quantizer` stands in for the encoder's own, and does not learn."""
@@ -121,7 +121,7 @@ class FrameEncoder(nn.Module):
         return own if self.additive is None else [*own, self.additive.leave.weight]
 
 
-def _features(model: Model) -> int:
+def _feature_count(model: Model) -> int:
     """What the additive path reads of a frame."""
     return 2 * model.width + model.sketch
 
@@ -132,7 +132,7 @@ def _hidden(model: Model) -> int:
     hidden = model.width + min(model.width, 64)
     if not model.additive:
         return hidden
-    path, unit = _features(model) * model.embedding, 3 * model.width + model.embedding
+    path, unit = _feature_count(model) * model.embedding, 3 * model.width + model.embedding
     return max(model.width // 2, hidden - round(path / unit))
 
 

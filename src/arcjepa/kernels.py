@@ -22,7 +22,8 @@ HASHES = 512
 """Random numbers of a program."""
 LAYOUT = {
     "TOP": layout.TOP, "LEFT": layout.LEFT, "COLOUR": layout.COLOUR, "COLUMNS": len(layout.COLUMNS),
-    "SIDE": layout.MAX_SIDE, "OUTSIDE": layout.OUTSIDE, "BLOCK": 1024,
+    "SIDE": layout.MAX_SIDE, "OUTSIDE": layout.OUTSIDE,
+    "BLOCK": 1 << (layout.MAX_CELLS - 1).bit_length(),
 }  # fmt: skip
 
 if triton is not None:

@@ -11,8 +11,8 @@ from arcjepa import kernels, randomness
 from arcjepa.layout import COLOUR, LEFT, MAX_CELLS, MAX_SIDE, OUTSIDE, TOP
 from arcjepa.views import TokenBatch
 
-CELLS = OUTSIDE * MAX_CELLS
-"""Places times colours, MIXED among them."""
+CELLS = (OUTSIDE + 1) * MAX_CELLS
+"""Places times colours, MIXED and OUTSIDE among them: a multiple of 8, as tensor cores want it."""
 STREAM_SKETCH = 31
 
 
@@ -25,7 +25,7 @@ def paint(batch: TokenBatch) -> torch.Tensor:
 
 
 def _painted(shape: torch.Tensor, columns: torch.Tensor, slots: torch.Tensor, sizes: torch.Tensor) -> torch.Tensor:
-    """Masks (P, 30, 30), columns (M, S, 11), slots (P,), and heights, widths and backgrounds (M, 3)."""
+    """From masks (P, 30, 30), columns (M, S, 11), slots (P,), and heights, widths and backgrounds (M, 3)."""
     side = torch.arange(MAX_SIDE, device=sizes.device)
     height, width, background = sizes[:, :, None, None].unbind(1)
     inside = (side[:, None] < height) & (side < width)
@@ -46,20 +46,23 @@ class Sketch(nn.Module):
     """
 
     signs: torch.Tensor
+    """(CELLS, K) float32, each 1 or -1; 0 for OUTSIDE."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
-        bits = randomness.hashes((0, STREAM_SKETCH, 0), (CELLS, size), torch.get_default_device()) & 1
-        self.register_buffer("signs", (2 * bits - 1).float(), persistent=False)
+        inside = OUTSIDE * MAX_CELLS
+        bits = randomness.hashes((0, STREAM_SKETCH, 0), (inside, size), torch.get_default_device()) & 1
+        signs = nn.functional.pad((2 * bits - 1).float(), (0, 0, 0, CELLS - inside))
+        self.register_buffer("signs", signs, persistent=False)
 
     @torch.no_grad()
     def forward(self, batch: TokenBatch) -> torch.Tensor:
-        """(M, K) float32; the same numbers in reduced precision, which holds whole ones to 256."""
+        """(M, K) float32; the same by bfloat16, which is exact to 256, while sums of 900 signs spread by 30."""
         picture = paint(batch)
         if picture.is_cuda:
-            colours = torch.arange(OUTSIDE, device=picture.device)[:, None]
+            colours = torch.arange(OUTSIDE + 1, device=picture.device)[:, None]
             return ((picture[:, None] == colours).flatten(1).to(self.signs.dtype) @ self.signs).float()
         inside = picture != OUTSIDE
-        rows = (picture.long() * MAX_CELLS + torch.arange(MAX_CELLS))[inside]
+        rows = (picture.long() * MAX_CELLS + torch.arange(MAX_CELLS, device=picture.device))[inside]
         first = inside.sum(1).cumsum(0) - inside.sum(1)
         return functional.embedding_bag(rows, self.signs, first, mode="sum")

@@ -53,6 +53,8 @@ def model_card(phase: str, scale: str, run: Path, own: "pd.Series[Any]", row: "p
     record, seeds, chance = read_object(run / "run.json"), int(row["seeds"]), float(row["nce_chance"])
     settings, model = record["settings"], LATER | record["settings"]["model"]
     path = "with the additive path" if model["additive"] else "without an additive path"
+    if model["additive"] and model["sketch"]:
+        path += f" and a sketch of {model['sketch']} sums over cells"
     said = {name: text.format(pool=exp(chance), chance=chance) for name, text in MEASURES.items()}
     measured = [
         f"| {text} | {own[name]:.3f} | {row[name]:.3f} [{row[name + '_low']:.3f}, {row[name + '_high']:.3f}] |"
